@@ -1,0 +1,1 @@
+"""Tests of lilya; the folders mirror the package."""
