@@ -1,0 +1,159 @@
+"""
+What the peer sees when a handler ends with an exception: the one place that decides it.
+
+    exception                       before accept                  after accept
+    ------------------------------  -----------------------------  ----------------------------------------------
+    WebSocketException(code, why)   refused with 403               close `code`, `why`
+    WebSocketDisconnect             refused with 403               nothing: the client has left
+    HTTPException 4xx               denial: status, detail,        close 4000 + status, the detail as reason
+                                    headers
+    HTTPException 5xx               denial, as above               close 1011, no reason
+    UnexpectedMessage                                              close 1003, no reason
+    MalformedMessage                                               close 1007, no reason
+    anything else, and              denial 500, empty body         close 1011, no reason (debug: the type's name)
+    ImproperlyConfigured
+
+A denial is an HTTP response on a WebSocket handshake (ASGI extension "WebSocket Denial Response"); where the server
+lacks the extension it becomes a close before accept, which every server answers with 403. On an HTTP connection an
+`HTTPException` is answered with its status, anything else with 500. The text of an exception that is not an answer
+never reaches the peer.
+"""
+
+import logging
+
+from lilya._state import CONNECTING
+from lilya.exceptions import (
+    HTTPException,
+    ImproperlyConfigured,
+    MalformedMessage,
+    UnexpectedMessage,
+    WebSocketDisconnect,
+    WebSocketException,
+)
+from lilya.responses import PlainText, Response
+from lilya.types import ASGIApp, Receive, Scope, Send
+from lilya.websockets import WebSocket
+
+__all__ = [
+    "close_for",
+    "denial_for",
+    "end_http",
+    "end_websocket",
+    "is_answer",
+    "is_fault",
+    "name_of",
+    "refuse",
+    "report",
+    "report_unanswered",
+    "tell_client",
+]
+
+logger = logging.getLogger("lilya")
+
+
+def is_answer(error: BaseException) -> bool:
+    """Whether an exception is meant for the peer, or is the peer's leaving."""
+    if isinstance(error, ImproperlyConfigured):
+        return False
+    return isinstance(error, HTTPException | WebSocketException | WebSocketDisconnect)
+
+
+def is_fault(error: BaseException) -> bool:
+    """Whether an exception is a fault of the application, rather than an answer or a fault of the peer."""
+    return not is_answer(error) and not isinstance(error, UnexpectedMessage | MalformedMessage)
+
+
+def close_for(error: BaseException, *, debug: bool = False) -> tuple[int, str]:
+    """The close code and reason for an exception that ends an open WebSocket (the table above)."""
+    if isinstance(error, WebSocketException):
+        return error.code, error.reason
+    if isinstance(error, UnexpectedMessage | MalformedMessage):
+        return error.code, ""
+    if is_fault(error):
+        return 1011, type(error).__name__ if debug else ""
+    if isinstance(error, HTTPException) and 400 <= error.status_code <= 499:
+        return 4000 + error.status_code, str(error.detail)
+    return 1011, ""
+
+
+def denial_for(error: BaseException) -> ASGIApp | None:
+    """The HTTP response for an exception: a denial on a handshake, the answer on HTTP. None: a plain refusal, 403."""
+    if isinstance(error, WebSocketException | WebSocketDisconnect):
+        return None
+    if not is_answer(error):
+        return Response(b"", status_code=500)
+    assert isinstance(error, HTTPException)
+    if error.response is not None:
+        response: ASGIApp = error.response
+        return response
+    if error.status_code in (204, 304):
+        return Response(b"", status_code=error.status_code, headers=error.headers)
+    return PlainText(str(error.detail), status_code=error.status_code, headers=error.headers)
+
+
+async def refuse(websocket: WebSocket, denial: ASGIApp | None) -> None:
+    """Answer a handshake with `denial`, or with a plain 403 where there is none or the server cannot send it."""
+    if denial is not None and "websocket.http.response" in (websocket.scope.get("extensions") or {}):
+        await websocket.send_denial_response(denial)
+    else:
+        await websocket.close()
+
+
+async def end_websocket(websocket: WebSocket, error: BaseException, *, debug: bool = False) -> None:
+    """End a conversation that `error` came out of, as far as it has not ended already."""
+    if websocket.closed:
+        return
+    if websocket.application_state is CONNECTING:
+        logger.info("WebSocket %s refused: %s [%s]", websocket.scope.get("path", ""), error, websocket.id)
+        await refuse(websocket, denial_for(error))
+    else:
+        code, reason = close_for(error, debug=debug)
+        logger.info("WebSocket %s closed with %d: %s [%s]", websocket.scope.get("path", ""), code, error, websocket.id)
+        await websocket.close(code, reason)
+
+
+async def end_http(scope: Scope, receive: Receive, send: Send, error: BaseException, *, debug: bool = False) -> None:
+    """Answer a request that `error` came out of; the response must not have begun."""
+    response = denial_for(error) if is_answer(error) else None
+    if response is None:
+        text = f"Internal Server Error: {type(error).__name__}" if debug else "Internal Server Error"
+        response = PlainText(text, status_code=500)
+    await response(scope, receive, send)
+
+
+def report(error: BaseException, scope: Scope, connection_id: str = "-") -> None:
+    """Log a fault of the application, once, with the traceback, and tell a test client about it."""
+    logger.error(
+        "%s %s (route %s) [%s] failed: %s",
+        scope["type"],
+        scope.get("path", ""),
+        scope.get("route_path_template", "-"),
+        connection_id,
+        type(error).__name__,
+        exc_info=error,
+    )
+    tell_client(error, scope)
+
+
+def tell_client(error: BaseException, scope: Scope) -> None:
+    """Hand the exception to a test client, which put a listener into the scope."""
+    listener = (scope.get("extensions") or {}).get("lilya.errors")
+    if listener is not None:
+        listener["report"](error)
+
+
+def report_unanswered(scope: Scope, connection_id: str) -> None:
+    """Log that a handler came back without having answered the handshake."""
+    logger.error(
+        "websocket %s (route %s) [%s]: the handler %s returned without accept() or close()",
+        scope.get("path", ""),
+        scope.get("route_path_template", "-"),
+        connection_id,
+        name_of(scope.get("handler")),
+    )
+
+
+def name_of(handler: object) -> str:
+    """What to call a handler in a message: its module and qualified name."""
+    name = getattr(handler, "__qualname__", None) or type(handler).__qualname__
+    return f"{getattr(handler, '__module__', None) or type(handler).__module__}.{name}"

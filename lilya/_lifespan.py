@@ -1,0 +1,99 @@
+"""
+Startup and shutdown (ASGI spec, "Lifespan Protocol").
+
+Either functions, run in their order at startup and at shutdown, or one `lifespan(app)` context manager. What a context
+manager yields, a mapping, becomes part of the state of every connection.
+"""
+
+import inspect
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from lilya._layers import call
+from lilya.exceptions import ImproperlyConfigured
+from lilya.types import Lifespan, LifespanEvent, Receive, Scope, Send
+
+__all__ = ["check_lifespan", "from_hooks", "serve_lifespan"]
+
+logger = logging.getLogger("lilya")
+
+
+def check_lifespan(lifespan: Any) -> Lifespan:
+    """
+    The lifespan as given, if it is one.
+
+    Raises:
+        ImproperlyConfigured: A bare generator function, which needs `@asynccontextmanager`, or nothing that can be
+            called.
+    """
+    if inspect.isasyncgenfunction(lifespan) or inspect.isgeneratorfunction(lifespan):
+        raise ImproperlyConfigured(
+            f"lifespan {lifespan.__qualname__} is a generator function: decorate it with contextlib.asynccontextmanager."
+        )
+    if not callable(lifespan):
+        raise ImproperlyConfigured(f"lifespan={lifespan!r} cannot be called: give a function that takes the app.")
+    checked: Lifespan = lifespan
+    return checked
+
+
+def from_hooks(on_startup: Iterable[LifespanEvent], on_shutdown: Iterable[LifespanEvent]) -> Lifespan:
+    """A lifespan that runs these functions, sync or async, without arguments; the lists are read when it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: Any) -> AsyncIterator[None]:
+        for hook in on_startup:
+            await call(hook)
+        yield
+        for hook in on_shutdown:
+            await call(hook)
+
+    return lifespan
+
+
+async def serve_lifespan(
+    lifespan: Lifespan,
+    app: Any,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    prepare: Callable[[], None],
+    close: Callable[[], Awaitable[None]],
+) -> None:
+    """
+    Answer the server's startup and shutdown messages.
+
+    Args:
+        prepare: Compile the application first; what is wrong with it fails the startup.
+        close: Release what lives as long as the application, after everything else.
+    """
+    started = False
+    await receive()
+    try:
+        prepare()
+        async with _entered(lifespan, app) as state:
+            if state is not None:
+                _share(state, scope)
+            await send({"type": "lifespan.startup.complete"})
+            started = True
+            await receive()
+        await close()
+    except BaseException as error:
+        # The last line says what is wrong; servers log the message as it is.
+        kind = "shutdown" if started else "startup"
+        logger.error("The lifespan's %s failed", kind, exc_info=error)
+        await send({"type": f"lifespan.{kind}.failed", "message": f"{type(error).__name__}: {error}"})
+        raise
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def _entered(lifespan: Lifespan, app: Any) -> AbstractAsyncContextManager[Mapping[str, Any] | None]:
+    return lifespan(app)
+
+
+def _share(state: Mapping[str, Any], scope: Scope) -> None:
+    if "state" not in scope:
+        raise RuntimeError('The server does not support "state" in the lifespan scope, which the lifespan yields.')
+    scope["state"].update(state)

@@ -1,0 +1,122 @@
+"""
+A connection from the first message to the last: whatever happens inside, it ends here, once and properly.
+
+`conduct` is what the outermost application, router or route does for every connection. It puts the `Wire` into the
+scope, runs the application, and then looks at what is left to do: translate an exception (`lilya._errors`), refuse a
+handshake nobody answered, close what is still open, run the cleanups. `finish` is the small part of it that a route
+does itself when its handler has returned, so that the layers around the route see the close message go by.
+"""
+
+import logging
+from collections.abc import Awaitable
+
+from lilya import _errors
+from lilya._state import CONNECTING, RESPONSE
+from lilya._wire import WIRE, Exchange, Wire
+from lilya.context import serving
+from lilya.exceptions import ContinueRouting, NotFound, WebSocketDisconnect
+from lilya.serializers import Serializer, serializer
+from lilya.types import ASGIApp, Receive, Scope, Send
+from lilya.websockets import WebSocket
+
+__all__ = ["conduct", "finish"]
+
+logger = logging.getLogger("lilya")
+
+
+def conduct(
+    app: ASGIApp,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    debug: bool = False,
+    codec: Serializer = serializer,
+) -> Awaitable[None]:
+    """
+    Run `app` for one connection of type "websocket" or "http", and see to it that the connection ends properly.
+
+    Inside another application that already does this, `app` is simply called.
+
+    Args:
+        scope: The caller's own copy; it is changed.
+        debug: Tell the peer the type of an unexpected exception.
+        codec: How the WebSocket reads and writes JSON.
+    """
+    if WIRE in scope:
+        return app(scope, receive, send)
+    if scope["type"] == "websocket":
+        return _conduct_websocket(app, scope, Wire(receive, send, codec), debug)
+    return _conduct_http(app, scope, receive, send, debug)
+
+
+async def _conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, debug: bool) -> None:
+    scope[WIRE] = wire
+    serving.set(scope)
+    try:
+        await app(scope, wire.receive, wire.send)
+        if not wire.answered or wire.open or wire.application_state is RESPONSE:
+            await _end(wire, scope, None, debug)
+    except ContinueRouting:
+        await _end(wire, scope, NotFound(), debug)
+    except Exception as error:
+        await _end(wire, scope, error, debug)
+    finally:
+        wire.websocket = None
+        if wire.cleanups is not None:
+            await _clean_up(wire, scope)
+
+
+async def _end(wire: Wire, scope: Scope, error: Exception | None, debug: bool) -> None:
+    """End the conversation for an exception that came out of the application, or for a return that left it open."""
+    websocket = WebSocket(scope, wire.receive, wire.send)
+    if error is not None and _errors.is_fault(error):
+        _errors.report(error, scope, wire.id)
+    elif error is not None and not _errors.is_answer(error):
+        _errors.tell_client(error, scope)
+    try:
+        if wire.application_state is RESPONSE:
+            await wire.send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
+        elif error is not None:
+            await _errors.end_websocket(websocket, error, debug=debug)
+        elif wire.application_state is CONNECTING:
+            _errors.report_unanswered(scope, wire.id)
+            await _errors.end_websocket(websocket, NotFound(), debug=debug)
+        else:
+            await finish(websocket)
+    except WebSocketDisconnect:
+        # The client left while we were ending: there is nobody to tell.
+        pass
+
+
+async def finish(websocket: WebSocket) -> None:
+    """Close with 1000 what a handler left open when it returned."""
+    if websocket._wire.open:
+        await websocket.close()
+
+
+async def _clean_up(wire: Wire, scope: Scope) -> None:
+    try:
+        await WebSocket(scope, wire.receive, wire.send).run_cleanups()
+    except Exception as error:
+        _errors.report(error, scope, wire.id)
+
+
+async def _conduct_http(app: ASGIApp, scope: Scope, receive: Receive, send: Send, debug: bool) -> None:
+    exchange = scope[WIRE] = Exchange(receive, send)
+    serving.set(scope)
+    error: Exception
+    try:
+        await app(scope, exchange.receive, exchange.send)
+        if exchange.answered:
+            return
+        error = NotFound()
+    except ContinueRouting:
+        error = NotFound()
+    except Exception as raised:
+        if exchange.answered:
+            # A response that has begun cannot be mended: the server has to cut it off, and it logs the error.
+            raise
+        error = raised
+    if not _errors.is_answer(error):
+        _errors.report(error, scope)
+    await _errors.end_http(scope, exchange.receive, exchange.send, error, debug=debug)

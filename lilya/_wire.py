@@ -1,0 +1,247 @@
+"""
+The server's end of a connection: the one place where messages are checked and states change.
+
+Everything that talks on one connection shares its `Wire` (WebSocket) or `Exchange` (HTTP): the `WebSocket` objects of
+handlers, permissions and exception handlers, raw ASGI handlers, and the session that ends the connection. The
+outermost application puts it into the scope; the `receive` and `send` that layers are handed are its own methods,
+so that a message is checked once, however many layers it came through.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from lilya import _state
+from lilya._state import AFTER_RECEIVING, AFTER_SENDING, CONNECTED, CONNECTING, DISCONNECTED, RESPONSE, out_of_order
+from lilya.enums import WebSocketState
+from lilya.exceptions import WebSocketDisconnect, WebSocketDisconnected, WebSocketRuntimeError
+from lilya.serializers import Serializer, serializer
+from lilya.types import Message, Receive, Scope, Send
+
+__all__ = ["WIRE", "Exchange", "Wire"]
+
+# Where the scope holds the `Wire` or `Exchange` of the connection.
+WIRE = "lilya.wire"
+
+NOT_CONNECTED = 'WebSocket is not connected. Need to call "accept" first.'
+
+
+class Wire:
+    """
+    One WebSocket conversation as the server sees it.
+
+    `receive` and `send` check the order of messages (`lilya._state`), keep both states, and turn a server's `OSError`
+    for a vanished client into `WebSocketDisconnect(1006)`. `raw_receive` and `raw_send` are the server's own callables:
+    whoever uses them must look at `open` first.
+
+    Attributes:
+        open: Messages may flow in both directions.
+        answered: The application has said something, or nobody is left to hear it.
+        close_code, close_reason: Of whoever ended the conversation first.
+    """
+
+    __slots__ = (
+        "_connect",
+        "_id",
+        "answered",
+        "application_state",
+        "client_state",
+        "cleanups",
+        "close_code",
+        "close_reason",
+        "codec",
+        "closed_by_application",
+        "open",
+        "raw_receive",
+        "raw_send",
+        "websocket",
+    )
+
+    def __init__(self, receive: Receive, send: Send, codec: Serializer = serializer) -> None:
+        self.raw_receive = receive
+        self.raw_send = send
+        self.codec = codec
+        self.client_state = CONNECTING
+        self.application_state = CONNECTING
+        self.open = False
+        self.answered = False
+        self.close_code: int | None = None
+        self.close_reason = ""
+        self.closed_by_application = False
+        # The connect message, while a later route may still want to see it.
+        self._connect: Message | None = None
+        self._id: str | None = None
+        self.cleanups: list[Callable[[], Any]] | None = None
+        # The WebSocket that the handler was given, for exception handlers.
+        self.websocket: Any = None
+
+    @property
+    def id(self) -> str:
+        """A name for this connection in logs: 16 hexadecimal digits."""
+        if self._id is None:
+            self._id = os.urandom(8).hex()
+        return self._id
+
+    def assign(self, client: WebSocketState, application: WebSocketState) -> None:
+        """Put both sides into these states."""
+        self.client_state = client
+        self.application_state = application
+        self.open = application is CONNECTED and client is not DISCONNECTED
+        self.answered = application is not CONNECTING or client is DISCONNECTED
+
+    async def receive(self) -> Message:
+        """
+        The client's next message; a disconnect is returned as a message, once.
+
+        Raises:
+            WebSocketDisconnected: The disconnect has already been received.
+            WebSocketRuntimeError: The server's message is out of order.
+        """
+        state = self.client_state
+        if state is DISCONNECTED:
+            raise self.disconnected('Cannot call "receive" once a disconnect message has been received.')
+        if self._connect is not None and state is CONNECTING:
+            message = self._connect
+        else:
+            message = await self.raw_receive()
+        kind = message["type"]
+        after = AFTER_RECEIVING[state].get(kind)
+        if after is None:
+            raise out_of_order("receive", state, kind)
+        if kind == "websocket.disconnect":
+            self.note_disconnect(message)
+        elif after is not state:
+            self.client_state = after
+            self._connect = message
+        return message
+
+    async def send(self, message: Message) -> None:
+        """
+        Send one ASGI message, if it is legal now.
+
+        Close codes that may not be sent are replaced, reasons are cut to what a close frame holds.
+
+        Raises:
+            WebSocketRuntimeError: The message is not legal in this state; nothing was sent.
+            WebSocketDisconnect: The client is gone.
+            ValueError: A header or the subprotocol cannot be sent; nothing was sent.
+        """
+        kind, state = message["type"], self.application_state
+        if self.client_state is DISCONNECTED and not self.closed_by_application:
+            if kind != "websocket.close":
+                raise self.disconnected("Cannot send: the client has left.")
+            self.closed_by_application = True
+            self.assign(DISCONNECTED, DISCONNECTED)
+            return
+        after = AFTER_SENDING[state].get(kind)
+        if after is None:
+            raise out_of_order("send", state, kind)
+        if kind == "websocket.close":
+            message = self._close(message)
+        elif after is not state:
+            _check_answer(message)
+            if state is RESPONSE and message.get("more_body", False):
+                after = RESPONSE
+        self.application_state = after
+        self.open = after is CONNECTED
+        self.answered = True
+        try:
+            await self.raw_send(message)
+        except OSError as error:
+            raise self.lost() from error
+
+    def _close(self, message: Message) -> Message:
+        code, reason = message.get("code", 1000), message.get("reason") or ""
+        if self.application_state is CONNECTED:
+            code = _state.sendable_code(code)
+        if reason:
+            reason = _state.cut_reason(reason)
+        self.closed_by_application = True
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
+        return {"type": "websocket.close", "code": code, "reason": reason}
+
+    def rewind(self) -> None:
+        """Let the next route see the connect message again; nothing may have been answered yet."""
+        if self.client_state is CONNECTED:
+            self.client_state = CONNECTING
+
+    def note_disconnect(self, message: Message) -> WebSocketDisconnect:
+        """Record that the client left, and the exception that says so (ASGI: a missing code means 1005)."""
+        code, reason = message.get("code"), message.get("reason") or ""
+        if code is None:
+            code = 1005
+        self.assign(DISCONNECTED, self.application_state)
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
+        return WebSocketDisconnect(code, reason)
+
+    def lost(self) -> WebSocketDisconnect:
+        """Record that the server could not send because the connection is gone."""
+        self.assign(DISCONNECTED, DISCONNECTED)
+        if self.close_code is None:
+            self.close_code = 1006
+        return WebSocketDisconnect(1006)
+
+    def disconnected(self, message: str) -> WebSocketDisconnected:
+        """The error for a call after the disconnect was reported."""
+        code = self.close_code if self.close_code is not None else 1006
+        return WebSocketDisconnected(code, self.close_reason, message)
+
+    def not_open(self) -> WebSocketRuntimeError:
+        """The error for sending or receiving a message while the conversation is not open."""
+        if self.client_state is DISCONNECTED:
+            return self.disconnected("The client has left.")
+        if self.application_state is DISCONNECTED:
+            return WebSocketRuntimeError(f'{NOT_CONNECTED} (It is closed: a "close" message has been sent.)')
+        return WebSocketRuntimeError(NOT_CONNECTED)
+
+
+class Exchange:
+    """One HTTP request and its response, watched so that it is known whether a response has begun."""
+
+    __slots__ = ("_first", "_replay", "answered", "raw_receive", "raw_send")
+
+    def __init__(self, receive: Receive, send: Send) -> None:
+        self.raw_receive = receive
+        self.raw_send = send
+        self.answered = False
+        self._first: Message | None = None
+        self._replay = False
+
+    async def receive(self) -> Message:
+        """The next message of the request; the first one comes again after `rewind`."""
+        if self._replay and self._first is not None:
+            self._replay = False
+            return self._first
+        message = await self.raw_receive()
+        if self._first is None:
+            self._first = message
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on and note that the response has begun."""
+        self.answered = True
+        await self.raw_send(message)
+
+    def rewind(self) -> None:
+        """Let the next route see the first message of the request again."""
+        self._replay = self._first is not None
+
+
+def wire_of(scope: Scope) -> Wire | None:
+    """The `Wire` of a WebSocket scope that runs inside an application, else None."""
+    wire = scope.get(WIRE)
+    return wire if type(wire) is Wire else None
+
+
+def _check_answer(message: Message) -> None:
+    """Look at the headers of an accept or a denial; see `check_headers`."""
+    headers = message.get("headers")
+    if headers:
+        _state.check_headers(headers)
+    subprotocol = message.get("subprotocol")
+    if subprotocol is not None and not _state.is_token(subprotocol):
+        raise ValueError(
+            f"Subprotocol {subprotocol!r} cannot be sent: it is one token of ASCII characters (RFC 6455 §4.1)."
+        )

@@ -1,0 +1,398 @@
+"""WebSockets: the object a handler talks through, and what can end the talk."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from typing import Any
+
+from lilya._connection import Connection
+from lilya._state import CONNECTED, CONNECTING, DISCONNECTED
+from lilya._wire import WIRE, Wire
+from lilya.concurrency import is_async_callable
+from lilya.enums import MessageMode, WebSocketState
+from lilya.exceptions import (
+    MalformedMessage,
+    UnexpectedMessage,
+    WebSocketDisconnect,
+    WebSocketDisconnected,
+    WebSocketRuntimeError,
+)
+from lilya.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = [
+    "WebSocket",
+    "WebSocketClose",
+    "WebSocketDisconnect",
+    "WebSocketDisconnected",
+    "WebSocketRuntimeError",
+    "WebSocketState",
+]
+
+
+class WebSocket(Connection):
+    """
+    One WebSocket connection, as a handler sees it.
+
+    It is a mapping over the ASGI scope, and works alone on `(scope, receive, send)`, without any application around
+    it. Inside an application all `WebSocket` objects of one connection share their state.
+
+    One task may receive and another one send; two tasks must not receive at the same time.
+    """
+
+    __slots__ = ("_raw_receive", "_raw_send", "_receive", "_send", "_wire")
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "websocket", f"A WebSocket needs a scope of type 'websocket', not {scope['type']!r}."
+        self.scope = scope
+        if WIRE in scope:
+            wire: Wire = scope[WIRE]
+        else:
+            wire = Wire(receive, send)
+            receive, send = wire.receive, wire.send
+        self._wire = wire
+        self._receive, self._send = receive, send
+        # A layer may have put its own callables in between; only without one is the server called directly.
+        self._raw_receive = wire.raw_receive if getattr(receive, "__self__", None) is wire else receive
+        self._raw_send = wire.raw_send if getattr(send, "__self__", None) is wire else send
+
+    # -- state ---------------------------------------------------------------------------------------------------
+
+    @property
+    def client_state(self) -> WebSocketState:
+        """Where the client's side stands."""
+        return self._wire.client_state
+
+    @client_state.setter
+    def client_state(self, state: WebSocketState) -> None:
+        self._wire.assign(state, self._wire.application_state)
+
+    @property
+    def application_state(self) -> WebSocketState:
+        """Where our own side stands."""
+        return self._wire.application_state
+
+    @application_state.setter
+    def application_state(self, state: WebSocketState) -> None:
+        self._wire.assign(self._wire.client_state, state)
+
+    @property
+    def id(self) -> str:
+        """A name for this connection, the same in every log line about it."""
+        return self._wire.id
+
+    @property
+    def closed(self) -> bool:
+        """Whether either side has ended the conversation."""
+        wire = self._wire
+        return wire.client_state is DISCONNECTED or wire.application_state is DISCONNECTED
+
+    @property
+    def close_code(self) -> int | None:
+        """The close code of whoever ended the conversation first; None while it is open."""
+        return self._wire.close_code
+
+    @property
+    def close_reason(self) -> str:
+        """The reason that came with `close_code`."""
+        return self._wire.close_reason
+
+    # -- beginning and end ---------------------------------------------------------------------------------------
+
+    async def accept(
+        self,
+        subprotocol: str | None = None,
+        headers: Iterable[tuple[bytes, bytes]] | Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Answer the handshake with 101: from here on messages flow.
+
+        Args:
+            subprotocol: One of `scope["subprotocols"]`, or None.
+            headers: Pairs of bytes, or a mapping of text (latin-1), added to the response.
+
+        Raises:
+            WebSocketDisconnect: The client left before the handshake was answered.
+            WebSocketRuntimeError: The handshake has been answered already.
+            ValueError: A header or the subprotocol holds what cannot be sent.
+        """
+        if self._wire.client_state is CONNECTING:
+            self.raise_for_disconnect(await self._receive())
+        pairs = _header_pairs(headers) if headers else []
+        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": pairs})
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        """
+        End the conversation; before `accept` this refuses the handshake with HTTP 403.
+
+        A silent no-op when the client has already left. A code that may not be sent is replaced by one that may, and
+        the reason is cut to 123 bytes (RFC 6455 §5.5.1, §7.4).
+
+        Raises:
+            WebSocketRuntimeError: The application has closed already.
+        """
+        try:
+            await self._send({"type": "websocket.close", "code": code, "reason": reason or ""})
+        except WebSocketDisconnect:
+            # The server noticed only now that nobody is there: a close that is too late is no mistake.
+            self._wire.closed_by_application = True
+        if self._wire.cleanups is not None:
+            await self.run_cleanups()
+
+    async def send_denial_response(self, response: ASGIApp) -> None:
+        """
+        Refuse the handshake with an HTTP response: plain, streaming or a file.
+
+        Raises:
+            RuntimeError: The server does not support the extension "WebSocket Denial Response"; nothing was sent, and
+                `close()` still works.
+            WebSocketRuntimeError: The handshake has been answered already.
+        """
+        if "websocket.http.response" not in (self.scope.get("extensions") or {}):
+            raise RuntimeError("The server doesn't support the Websocket Denial Response extension.")
+        if self._wire.client_state is CONNECTING:
+            self.raise_for_disconnect(await self._receive())
+        await response(self.scope, self._receive, self._send)
+
+    def add_cleanup(self, cleanup: Callable[[], Any]) -> None:
+        """
+        Call `cleanup()` once when the connection ends, whatever ends it.
+
+        Sync and async callables run in the order in which they were added.
+        """
+        if self._wire.cleanups is None:
+            self._wire.cleanups = []
+        self._wire.cleanups.append(cleanup)
+
+    async def run_cleanups(self) -> None:
+        """Run what `add_cleanup` collected, each callable once; the first error is raised after all have run."""
+        cleanups, self._wire.cleanups = self._wire.cleanups, None
+        error: BaseException | None = None
+        for cleanup in cleanups or ():
+            try:
+                result = cleanup()
+                if is_async_callable(cleanup):
+                    await result
+            except Exception as raised:
+                error = error or raised
+        if error is not None:
+            raise error
+
+    # -- messages ------------------------------------------------------------------------------------------------
+
+    async def receive(self) -> Message:
+        """
+        The next raw ASGI message, a disconnect included.
+
+        Raises:
+            WebSocketDisconnected: The disconnect has been received already.
+        """
+        return await self._receive()
+
+    async def send(self, message: Message) -> None:
+        """
+        Send a raw ASGI message.
+
+        Raises:
+            WebSocketRuntimeError: The message is not legal now; nothing was sent.
+            WebSocketDisconnect: The client is gone.
+        """
+        await self._send(message)
+
+    async def receive_text(self) -> str:
+        """
+        The next message, which must be text.
+
+        Raises:
+            WebSocketDisconnect: The client left.
+            WebSocketRuntimeError: The message was binary (the connection stays usable), or the WebSocket is not open.
+        """
+        if not self._wire.open:
+            raise self._wire.not_open()
+        message = await self._raw_receive()
+        try:
+            text: str | None = message["text"]
+        except KeyError:
+            text = None
+        if text is None:
+            raise self._unexpected(message, "text")
+        return text
+
+    async def receive_bytes(self) -> bytes:
+        """
+        The next message, which must be binary.
+
+        Raises:
+            WebSocketDisconnect: The client left.
+            WebSocketRuntimeError: The message was text (the connection stays usable), or the WebSocket is not open.
+        """
+        if not self._wire.open:
+            raise self._wire.not_open()
+        message = await self._raw_receive()
+        payload: bytes | None = message.get("bytes")
+        if payload is None:
+            raise self._unexpected(message, "bytes")
+        return payload
+
+    async def receive_json(self, mode: str = MessageMode.TEXT) -> Any:
+        """
+        The next message, decoded from JSON.
+
+        Args:
+            mode: "text" or "binary": the kind of frame the client sends.
+
+        Raises:
+            ValueError: Not JSON, or JSON that is refused: NaN, infinities, nesting or numbers beyond all measure. The
+                connection stays usable.
+            WebSocketDisconnect: The client left.
+            WebSocketRuntimeError: The other kind of frame came, the mode is unknown, or the WebSocket is not open.
+        """
+        _check_mode(mode)
+        data = await self.receive_text() if mode == "text" else await self.receive_bytes()
+        try:
+            return self._wire.codec.decode(data)
+        except ValueError as error:
+            raise MalformedMessage.of(error) from None
+
+    async def iter_text(self) -> AsyncIterator[str]:
+        """Text messages until the client leaves."""
+        wire, receive = self._wire, self._raw_receive
+        while wire.open:
+            message = await receive()
+            try:
+                text: str | None = message["text"]
+            except KeyError:
+                text = None
+            if text is None:
+                if self._left(message):
+                    return
+                raise self._unexpected(message, "text")
+            yield text
+        if wire.client_state is not DISCONNECTED:
+            raise wire.not_open()
+
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Binary messages until the client leaves."""
+        try:
+            while True:
+                yield await self.receive_bytes()
+        except WebSocketDisconnect:
+            return
+
+    async def iter_json(self, mode: str = MessageMode.TEXT) -> AsyncIterator[Any]:
+        """Messages decoded from JSON until the client leaves; see `receive_json`."""
+        try:
+            while True:
+                yield await self.receive_json(mode)
+        except WebSocketDisconnect:
+            return
+
+    async def send_text(self, data: str) -> None:
+        """
+        Send a text message.
+
+        Raises:
+            WebSocketDisconnect: The client is gone.
+            WebSocketRuntimeError: Before `accept` or after `close`.
+        """
+        if not self._wire.open:
+            raise self._wire.not_open()
+        try:
+            await self._raw_send({"type": "websocket.send", "text": data})
+        except OSError as error:
+            raise self._wire.lost() from error
+
+    async def send_bytes(self, data: bytes) -> None:
+        """
+        Send a binary message.
+
+        Raises:
+            WebSocketDisconnect: The client is gone.
+            WebSocketRuntimeError: Before `accept` or after `close`.
+        """
+        if not self._wire.open:
+            raise self._wire.not_open()
+        try:
+            await self._raw_send({"type": "websocket.send", "bytes": data})
+        except OSError as error:
+            raise self._wire.lost() from error
+
+    async def send_json(self, data: Any, mode: str = MessageMode.TEXT) -> None:
+        """
+        Send a message encoded as compact JSON.
+
+        Pydantic models, dataclasses, UUID, date and time, enums and whatever has an encoder (`lilya.encoders`) are
+        encoded.
+
+        Args:
+            data: Anything that can be written as JSON.
+            mode: "text" or "binary": the kind of frame that carries it.
+
+        Raises:
+            ValueError: NaN, infinities, or nesting beyond all measure; nothing was sent.
+            TypeError: A value that has no encoder; nothing was sent.
+            WebSocketDisconnect: The client is gone.
+            WebSocketRuntimeError: The mode is unknown, or the WebSocket is not open.
+        """
+        _check_mode(mode)
+        wire = self._wire
+        message = (
+            {"type": "websocket.send", "text": wire.codec.encode_text(data)}
+            if mode == "text"
+            else {"type": "websocket.send", "bytes": wire.codec.encode_bytes(data)}
+        )
+        if not wire.open:
+            raise wire.not_open()
+        try:
+            await self._raw_send(message)
+        except OSError as error:
+            raise wire.lost() from error
+
+    # -- helpers of the base class that users know ---------------------------------------------------------------
+
+    def raise_for_disconnect(self, message: Message) -> None:
+        """Raise `WebSocketDisconnect` if this raw message says that the client left."""
+        if message["type"] == "websocket.disconnect":
+            raise self._wire.note_disconnect(message)
+
+    async def raise_for_connection_state(self) -> None:
+        """Raise unless messages may flow in both directions."""
+        if not self._wire.open:
+            raise self._wire.not_open()
+
+    def _left(self, message: Message) -> bool:
+        if message["type"] != "websocket.disconnect":
+            return False
+        self._wire.note_disconnect(message)
+        return True
+
+    def _unexpected(self, message: Message, wanted: str) -> Exception:
+        """The exception for a message that is not what `receive_text` or `receive_bytes` waits for."""
+        if self._left(message):
+            return self._wire.note_disconnect(message)
+        if message["type"] != "websocket.receive":
+            self._wire.assign(CONNECTED, self._wire.application_state)
+            return WebSocketRuntimeError(f'Expected ASGI message "websocket.receive", but got {message["type"]!r}.')
+        got, other = ("text", "receive_text()") if wanted == "bytes" else ("bytes", "receive_bytes()")
+        return UnexpectedMessage(f"Expected a {wanted} message, but the client sent {got}: use {other} for it.")
+
+
+class WebSocketClose:
+    """An ASGI application that ends a WebSocket with one close message; before accept that is an HTTP 403."""
+
+    def __init__(self, code: int = 1000, reason: str | None = None) -> None:
+        self.code = code
+        self.reason = reason or ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.close", "code": self.code, "reason": self.reason})
+
+
+def _check_mode(mode: str) -> None:
+    if mode != "text" and mode != "binary":
+        raise WebSocketRuntimeError('The "mode" argument should be "text" or "binary".')
+
+
+def _header_pairs(
+    headers: Iterable[tuple[bytes, bytes]] | Mapping[str, str],
+) -> list[tuple[bytes, bytes]]:
+    if isinstance(headers, Mapping):
+        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+    return list(headers)
