@@ -1,0 +1,259 @@
+"""`Lilya`: routes, layers, lifespan and state, served as one ASGI application."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from lilya._define import DefineMiddleware, DefinePermission
+from lilya._layers import Layers
+from lilya._version import __version__
+from lilya._wire import WIRE
+from lilya.conf._proxy import load_settings, settings
+from lilya.datastructures import State, URLPath
+from lilya.exceptions import ImproperlyConfigured
+from lilya.routing._table import Branch
+from lilya.routing.base import BasePath, Mountable
+from lilya.routing.include import Include
+from lilya.routing.router import Router, RoutingMethodsMixin
+from lilya.serializers import SerializerConfig
+from lilya.types import (
+    ApplicationType,
+    ExceptionHandler,
+    ExceptionHandlers,
+    Lifespan,
+    LifespanEvent,
+    Receive,
+    Scope,
+    Send,
+)
+
+__all__ = ["ChildLilya", "Lilya"]
+
+logger = logging.getLogger("lilya")
+
+
+class Lilya(Mountable, RoutingMethodsMixin):
+    """
+    An application: `app = Lilya()`, `@app.websocket("/ws/<username>")`, `uvicorn module:app`.
+
+    Whatever is not given is read from the settings: those of `settings_module`, else those that the environment
+    variable `LILYA_SETTINGS_MODULE` names. Mistakes in what is declared are errors at startup, before the first
+    connection.
+
+    Args:
+        debug: Tell the peer the type of an unexpected exception.
+        settings_module: A `lilya.conf.global_settings.Settings` class, an instance, or the import path of either.
+        routes: `Path`, `WebSocketPath`, `Include` and `Host`, in the order in which they are tried.
+        middleware: Classes (or `DefineMiddleware`), the first one outermost.
+        exception_handlers: By status code or exception class; called with the connection and the exception.
+        dependencies: By argument name: `Provide`, a callable or a value. A mounted application does not see them.
+        permissions: Classes (or `DefinePermission`); to deny is to raise `PermissionDenied`.
+        on_startup, on_shutdown: Functions without arguments, sync or async.
+        before_request, after_request: Called with `(scope, receive, send)` around everything inside the permissions.
+        redirect_slashes: Redirect HTTP (303) to the other spelling of a trailing slash where only that one exists.
+        lifespan: Instead of the hooks: `lifespan(app)` makes a context manager; a mapping it yields is shared as state.
+        serializer_config: The JSON codec, such as `SerializerConfig(orjson)`.
+        logging_config: A dictionary for `logging.config.dictConfig`, or an object with `configure()`.
+        root_path: Where a proxy mounts the application; overrides what the server says.
+        include_in_schema, populate_global_context, enable_openapi, openapi_config, enable_intercept_global_exceptions,
+            infer_body: Known to the API, without effect here.
+
+    Raises:
+        ImproperlyConfigured: What is declared cannot work; the message says why and what to do.
+    """
+
+    def __init__(
+        self,
+        debug: bool | None = None,
+        settings_module: Any = None,
+        routes: Sequence[BasePath] | None = None,
+        middleware: Sequence[Any] | None = None,
+        exception_handlers: ExceptionHandlers | None = None,
+        dependencies: Mapping[str, Any] | None = None,
+        permissions: Sequence[Any] | None = None,
+        on_startup: Sequence[LifespanEvent] | None = None,
+        on_shutdown: Sequence[LifespanEvent] | None = None,
+        before_request: Sequence[Callable[..., Any]] | None = None,
+        after_request: Sequence[Callable[..., Any]] | None = None,
+        redirect_slashes: bool | None = None,
+        lifespan: Lifespan | None = None,
+        include_in_schema: bool | None = None,
+        logging_config: Any = None,
+        serializer_config: SerializerConfig | None = None,
+        populate_global_context: Any = None,
+        enable_openapi: bool | None = None,
+        openapi_config: Any = None,
+        enable_intercept_global_exceptions: bool | None = None,
+        root_path: str | None = None,
+        infer_body: bool = False,
+    ) -> None:
+        self.settings_module = settings_module
+        self.settings = load_settings(settings_module) if settings_module is not None else settings
+        read = self._setting
+        self.debug: bool = read("debug", debug)
+        self.root_path: str = read("root_path", root_path)
+        self.include_in_schema: bool = read("include_in_schema", include_in_schema)
+        self.state = State()
+        self.version = __version__
+        if lifespan is None and on_startup is None and on_shutdown is None:
+            lifespan = read("lifespan", None)
+        if lifespan is None:
+            on_startup = read("on_startup", on_startup)
+            on_shutdown = read("on_shutdown", on_shutdown)
+        self.router = Router(
+            routes=read("routes", routes),
+            redirect_slashes=read("redirect_slashes", redirect_slashes),
+            on_startup=on_startup,
+            on_shutdown=on_shutdown,
+            lifespan=lifespan,
+            middleware=read("middleware", middleware),
+            permissions=read("permissions", permissions),
+            exception_handlers=read("exception_handlers", exception_handlers),
+            dependencies=read("dependencies", dependencies),
+            before_request=read("before_request", before_request),
+            after_request=read("after_request", after_request),
+        )
+        config: SerializerConfig | None = read("serializer_config", serializer_config)
+        self.serializer = (config or SerializerConfig()).get_serializer()
+        _configure_logging(read("logging_config", logging_config))
+        _warn_without_effect(
+            populate_global_context=populate_global_context,
+            enable_openapi=enable_openapi,
+            openapi_config=openapi_config,
+            enable_intercept_global_exceptions=enable_intercept_global_exceptions,
+            infer_body=infer_body,
+        )
+
+    def _setting(self, name: str, given: Any) -> Any:
+        return given if given is not None else getattr(self.settings, name)
+
+    # -- serving -------------------------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the lifespan."""
+        if scope["type"] == "lifespan":
+            scope["app"] = self
+            await self.router.serve_lifespan(self, scope, receive, send)
+            return
+        child = {**scope, "app": self}
+        if self.root_path and WIRE not in scope:
+            child["root_path"] = self.root_path
+        await self.router.serve(child, receive, send, self.debug, self.serializer)
+
+    def prepare(self, mounts: tuple[Branch, ...] = ()) -> None:
+        self.router.prepare(mounts)
+
+    @property
+    def routes(self) -> list[BasePath]:
+        """The declared routes, in their order."""
+        return self.router.routes
+
+    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """
+        The path of the route called `name`; inside a named include it is called `include:name`.
+
+        Raises:
+            NoMatchFound: No route has that name and exactly these parameters.
+        """
+        return self.router.path_for(name, **path_params)
+
+    url_path_for = path_for
+
+    # -- declaring -----------------------------------------------------------------------------------------------
+
+    def add_child_lilya(self, path: str, child: "Lilya", name: str | None = None, **options: Any) -> None:
+        """
+        Mount another application of ours; arguments as for `Include`.
+
+        Raises:
+            ValueError: `child` is no `Lilya`.
+        """
+        if not isinstance(child, Lilya):
+            raise ValueError(
+                f"add_child_lilya({path!r}): {child!r} is neither a Lilya nor a ChildLilya. Use add_asgi_app() for other "
+                f"ASGI applications."
+            )
+        self.include(path, child, name, **options)
+
+    def add_asgi_app(self, path: str, child: ApplicationType, name: str | None = None, **options: Any) -> None:
+        """Mount any ASGI application; arguments as for `Include`."""
+        self._add(Include(path, child, name=name, **options))
+
+    @property
+    def exception_handlers(self) -> dict[int | type[BaseException], ExceptionHandler]:
+        """The application's exception handlers, by status code or class; change them with `add_exception_handler`."""
+        return self.router.layers.exception_handlers
+
+    @property
+    def dependencies(self) -> dict[str, Any]:
+        """The application's dependencies, by argument name."""
+        return self.router.dependencies
+
+    def add_middleware(self, middleware: Any, *args: Any, **kwargs: Any) -> None:
+        """
+        Put a middleware around those there are.
+
+        Raises:
+            RuntimeError: The application has begun to serve.
+        """
+        self._check_not_served("a middleware")
+        self._relayer(middleware=(DefineMiddleware(middleware, *args, **kwargs), *self.router.layers.middleware))
+
+    def add_permission(self, permission: Any, *args: Any, **kwargs: Any) -> None:
+        """
+        Put a permission around those there are.
+
+        Raises:
+            RuntimeError: The application has begun to serve.
+        """
+        self._check_not_served("a permission")
+        self._relayer(permissions=(DefinePermission(permission, *args, **kwargs), *self.router.layers.permissions))
+
+    def add_exception_handler(self, key: int | type[BaseException], handler: ExceptionHandler) -> None:
+        """Handle exceptions of a class, or `HTTPException`s with a status code."""
+        self._relayer(exception_handlers={**self.router.layers.exception_handlers, key: handler})
+
+    def override_dependency(self, name: str, dependency: Any) -> None:
+        """Put another dependency in the place of `name`, for tests; takes effect with the next connection."""
+        self.router.dependency_overrides[name] = dependency
+        self.router.invalidate()
+
+    def reset_dependency_overrides(self) -> None:
+        """Undo every `override_dependency`."""
+        self.router.dependency_overrides.clear()
+        self.router.invalidate()
+
+    def _check_not_served(self, what: str) -> None:
+        if self.router.served:
+            raise RuntimeError(f"Cannot add {what}: the application has already begun to serve. Add it before.")
+
+    def _relayer(self, **changed: Iterable[Any] | ExceptionHandlers) -> None:
+        layers = self.router.layers
+        declared: dict[str, Any] = {name: getattr(layers, name) for name in Layers.__slots__}
+        self.router.layers = Layers(**{**declared, **changed})
+        self.router.invalidate()
+
+
+class ChildLilya(Lilya):
+    """An application that is meant to be mounted in another one; the same in everything else."""
+
+
+def _warn_without_effect(**options: Any) -> None:
+    for name, value in options.items():
+        if value:
+            logger.warning("%s=%r has no effect in this framework", name, value)
+
+
+def _configure_logging(config: Any) -> None:
+    if config is None:
+        return
+    if isinstance(config, Mapping):
+        import logging.config  # noqa: PLC0415 - it brings a socket server with it
+
+        logging.config.dictConfig(dict(config))
+    elif callable(getattr(config, "configure", None)):
+        config.configure()
+    else:
+        raise ImproperlyConfigured(
+            f"logging_config={config!r}: give a dictionary for logging.config.dictConfig, or an object with configure()."
+        )

@@ -1,0 +1,323 @@
+"""
+From a scope to a handler: the table of routes of one router, compiled at startup.
+
+Precedence, in this order:
+
+1. A route for HTTP never matches a WebSocket scope, nor the reverse; a mount takes both.
+2. Of the routes that match fully, the one declared first wins. Nothing is reordered because it is more specific.
+3. A full match beats a partial one (the path fits, the HTTP method does not), wherever they are declared.
+4. A handler that raises `ContinueRouting`, or returns without having answered, gives the next match its turn.
+5. Without any match, HTTP is redirected to the other spelling of the trailing slash, if that one exists; else it is
+   not found. A WebSocket is never redirected.
+
+A bare `Include(routes=[…])` has no entry of its own: its routes stand in the table of its parent. An include with
+layers, a host and a mounted application are one entry each.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from lilya import _errors
+from lilya._endpoints import MOUNTS
+from lilya._wire import WIRE
+from lilya.datastructures import URL
+from lilya.enums import Match
+from lilya.exceptions import ContinueRouting, ImproperlyConfigured, MethodNotAllowed, NotFound
+from lilya.responses import PlainText, RedirectResponse
+from lilya.routing._index import Index
+from lilya.routing._pattern import Pattern, Shape
+from lilya.transformers import Transformer
+from lilya.types import ASGIApp, Receive, Scope, Send
+from lilya.websockets import WebSocketClose
+
+__all__ = ["Branch", "RouteTable", "get_route_path"]
+
+logger = logging.getLogger("lilya")
+
+# The name of the parameter that holds what a mount leaves to the application inside.
+REST = "path"
+
+
+class _Rest(Transformer[str]):
+    """Whatever follows the prefix of a mount, line breaks included."""
+
+    regex = r"[\s\S]*"
+
+    def transform(self, value: str) -> str:
+        return value
+
+    def normalise(self, value: str) -> str:
+        return value
+
+
+def mount_patterns(prefix: Pattern) -> list[Pattern]:
+    """What a mount at `prefix` matches: everything below it, and the prefix itself."""
+    if REST in prefix.names:
+        raise ImproperlyConfigured(
+            f"Duplicated param name {REST} in the path {prefix.template}: a mount needs it for the rest of the path; "
+            f"give the parameter another name."
+        )
+    rest = Shape(("", ""), [(REST, _Rest())])
+    below = Pattern(prefix.template or "/", (*prefix.segments, rest), (*prefix.names, REST))
+    return [below, prefix] if prefix.segments else [below]
+
+
+class Branch:
+    """
+    One entry of the table: a pattern and the composed application behind it.
+
+    Args:
+        pattern: The full pattern, with the prefixes of the includes around it.
+        kind: "http", "websocket", or None for both.
+        app: What to run, with all its layers.
+        route: The declared route, for `scope["route"]`.
+        handler: What the user declared, for `scope["handler"]`.
+        methods: HTTP methods; None for all.
+        prefix: How many segments of the pattern belong to includes (they become part of `root_path`).
+        mount: The pattern ends in a remainder that belongs to another table or application.
+        probe: For a mount that falls through: how well something inside matches this scope.
+        dependencies: For a mount: maps that are handed on to the application inside.
+        prepare: Told, at startup, the chain of mounts around this branch; raises what is wrong behind it.
+        redirect_slashes: Whether HTTP may be redirected to this route's spelling of the trailing slash.
+    """
+
+    __slots__ = (
+        "app",
+        "dependencies",
+        "kind",
+        "methods",
+        "mount",
+        "param_names",
+        "pattern",
+        "prefix",
+        "prepare",
+        "probe",
+        "redirect_slashes",
+        "tell",
+    )
+
+    def __init__(
+        self,
+        pattern: Pattern,
+        kind: str | None,
+        app: ASGIApp,
+        *,
+        route: object,
+        handler: object,
+        methods: frozenset[str] | None = None,
+        prefix: int = 0,
+        mount: bool = False,
+        probe: Callable[[Scope], Match] | None = None,
+        dependencies: Sequence[Mapping[str, Any]] = (),
+        prepare: Callable[[tuple["Branch", ...]], None] | None = None,
+        redirect_slashes: bool = True,
+    ) -> None:
+        self.pattern = pattern
+        self.kind = kind
+        self.app = app
+        self.methods = methods
+        self.prefix = prefix
+        self.mount = mount
+        self.probe = probe
+        self.dependencies = tuple(dependencies)
+        self.prepare = prepare
+        self.redirect_slashes = redirect_slashes
+        self.tell = {"handler": handler, "route": route, "route_path_template": pattern.template}
+        # The path parameters that a handler behind this branch may ask for.
+        self.param_names: Sequence[str] = [name for name in pattern.names if not (mount and name == REST)]
+
+
+class RouteTable:
+    """
+    The branches of one router, in the order of their declaration, and the way from a scope to one of them.
+
+    Args:
+        branches: In order of declaration.
+        redirect_slashes: Redirect HTTP to the other spelling of a trailing slash.
+        missing: What answers a scope that nothing matches; None raises `NotFound` for the layers outside.
+        falls_through: Nothing matches here: let the table outside try its next branch (`missing` is not asked).
+        reported: Pairs of templates whose conflict has been logged; updated, so that each is logged once.
+    """
+
+    def __init__(
+        self,
+        branches: Iterable[Branch],
+        *,
+        redirect_slashes: bool = True,
+        missing: ASGIApp | None = None,
+        falls_through: bool = False,
+        reported: set[tuple[str, str]] | None = None,
+    ) -> None:
+        self.branches = list(branches)
+        self._reported = reported if reported is not None else set()
+        self.redirect_slashes = redirect_slashes
+        self.missing = missing
+        self.falls_through = falls_through
+        self.indexes = {"websocket": Index(), "http": Index()}
+        for number, branch in enumerate(self.branches):
+            for kind, index in self.indexes.items():
+                if branch.kind is None or branch.kind == kind:
+                    self._add(index, kind, number, branch)
+
+    def _add(self, index: Index, kind: str, number: int, branch: Branch) -> None:
+        earlier = index.covered(branch.pattern)
+        if earlier is not None and _hides(self.branches[earlier], branch):
+            pair = (self.branches[earlier].pattern.template, branch.pattern.template)
+            if pair not in self._reported:
+                self._reported.add(pair)
+                logger.warning(
+                    "The %s route %s can never be reached: %s, declared earlier, takes everything that it matches",
+                    kind,
+                    pair[1],
+                    pair[0],
+                )
+        index.add(branch.pattern, number)
+
+    def prepare(self, mounts: tuple[Branch, ...]) -> None:
+        """Let every branch compile what it needs behind these mounts."""
+        for branch in self.branches:
+            if branch.prepare is not None:
+                branch.prepare((*mounts, branch) if branch.mount else mounts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run the first branch that matches and answers."""
+        path = get_route_path(scope)
+        method = scope.get("method")
+        allowed: set[str] = set()
+        partial: tuple[Branch, dict[str, Any]] | None = None
+        branches = self.branches
+        for number, values in self.indexes[scope["type"]].match(path):
+            branch = branches[number]
+            params = branch.pattern.convert(values)
+            if params is None:
+                continue
+            if branch.methods is not None and method not in branch.methods:
+                allowed |= branch.methods
+                continue
+            if branch.probe is not None:
+                fit = branch.probe(self._child(branch, params, scope, path))
+                if fit is Match.NONE:
+                    continue
+                if fit is Match.PARTIAL:
+                    partial = partial or (branch, params)
+                    continue
+            if await self._answered(branch, self._child(branch, params, scope, path), scope, receive, send):
+                return
+        if partial is not None:
+            child = self._child(*partial, scope, path)
+            if await self._answered(partial[0], child, scope, receive, send):
+                return
+        await self._not_matched(path, allowed, scope, receive, send)
+
+    def _child(self, branch: Branch, params: dict[str, Any], scope: Scope, path: str) -> Scope:
+        """The scope for what is behind a branch; the parent's learns which route it was (for layers and logs)."""
+        scope.update(branch.tell)
+        if branch.mount:
+            params.pop(REST, None)
+        outer = scope.get("path_params")
+        child = {**scope, "path_params": {**outer, **params} if outer else params}
+        if branch.prefix:
+            root_path = scope.get("root_path", "")
+            child.setdefault("app_root_path", root_path)
+            child["root_path"] = root_path + "/".join(path.split("/", branch.prefix + 1)[: branch.prefix + 1])
+        if branch.mount:
+            child[MOUNTS] = (*scope.get(MOUNTS, ()), branch)
+            child["dependencies"] = [*scope.get("dependencies", ()), *branch.dependencies]
+        return child
+
+    async def _answered(self, branch: Branch, child: Scope, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Run one branch; False if the next one shall have its turn."""
+        wire = scope[WIRE]
+        try:
+            await branch.app(child, receive, send)
+        except ContinueRouting:
+            if wire.answered:
+                raise RuntimeError(
+                    f"{branch.pattern.template}: ContinueRouting was raised after the connection had been answered."
+                ) from None
+        else:
+            if wire.answered:
+                return True
+            if scope["type"] == "websocket" and not branch.mount:
+                _errors.report_unanswered(scope, wire.id)
+        finally:
+            if branch.mount:
+                scope.update({key: child[key] for key in branch.tell})
+        wire.rewind()
+        return False
+
+    def probe(self, scope: Scope) -> Match:
+        """How well the best branch matches a scope, without running anything."""
+        best = Match.NONE
+        path = get_route_path(scope)
+        for branch, params in self._candidates(scope["type"], path):
+            if branch.methods is not None and scope.get("method") not in branch.methods:
+                best = max(best, Match.PARTIAL)
+                continue
+            fit = Match.FULL if branch.probe is None else branch.probe(self._child(branch, params, scope, path))
+            if fit is Match.FULL:
+                return fit
+            best = max(best, fit)
+        return best
+
+    def _candidates(self, kind: str, path: str) -> Iterator[tuple[Branch, dict[str, Any]]]:
+        for number, values in self.indexes[kind].match(path):
+            params = self.branches[number].pattern.convert(values)
+            if params is not None:
+                yield self.branches[number], params
+
+    async def _not_matched(self, path: str, allowed: set[str], scope: Scope, receive: Receive, send: Send) -> None:
+        if allowed:
+            await self._wrong_method(allowed, scope, receive, send)
+            return
+        if scope["type"] == "http" and self.redirect_slashes and self._other_spelling(path):
+            url = URL.build_from_scope(scope)
+            other = url.path[:-1] if path.endswith("/") else url.path + "/"
+            await RedirectResponse(str(url.replace(path=other)))(scope, receive, send)
+            return
+        if self.falls_through:
+            raise ContinueRouting
+        if self.missing is not None:
+            await self.missing(scope, receive, send)
+            return
+        near = self.indexes[scope["type"]].nearest(path)
+        hint = self.branches[near].pattern.template if near is not None else None
+        raise NotFound(status_code=404, near=hint)
+
+    def _other_spelling(self, path: str) -> bool:
+        other = path[:-1] if path.endswith("/") else path + "/"
+        return bool(other) and any(branch.redirect_slashes for branch, _ in self._candidates("http", other))
+
+    async def _wrong_method(self, allowed: set[str], scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {"allow": ", ".join(sorted(allowed))}
+        if "app" in scope:
+            raise MethodNotAllowed(headers=headers)
+        await PlainText("Method Not Allowed", status_code=405, headers=headers)(scope, receive, send)
+
+
+def _hides(earlier: Branch, later: Branch) -> bool:
+    """Whether a branch whose pattern covers another one's leaves nothing to it."""
+    if earlier.probe is not None or later.mount or earlier.tell["route"] is later.tell["route"]:
+        return False
+    return earlier.methods is None or (later.methods is not None and later.methods <= earlier.methods)
+
+
+async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    """What a router that stands alone answers when nothing matches: 404, or a close before accept (403)."""
+    if "app" in scope:
+        raise NotFound
+    if scope["type"] == "websocket":
+        await WebSocketClose()(scope, receive, send)
+    else:
+        await PlainText("Not Found", status_code=404)(scope, receive, send)
+
+
+def get_route_path(scope: Scope) -> str:
+    """The part of the path that routes see: `path` without `root_path` (ASGI spec, "HTTP connection scope")."""
+    path: str = scope["path"]
+    root_path: str = scope.get("root_path", "")
+    if not root_path or not path.startswith(root_path):
+        return path
+    rest = path[len(root_path) :]
+    return rest or "/" if not rest or rest[0] == "/" else path

@@ -1,0 +1,177 @@
+"""`Include`: routes or a whole application under a prefix."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from lilya._importer import import_string
+from lilya._layers import Layers, compose
+from lilya.datastructures import URLPath
+from lilya.exceptions import ImproperlyConfigured
+from lilya.routing._pattern import Pattern, parse_pattern
+from lilya.routing._table import Branch, RouteTable, mount_patterns
+from lilya.routing.base import Around, BasePath, Mountable, NoMatchFound, describe, find_path
+from lilya.types import ASGIApp, ExceptionHandlers
+
+__all__ = ["Include"]
+
+DEFAULT_PATTERN = "route_patterns"
+
+
+class Include(BasePath):
+    """
+    Routes or an application under a prefix, which may hold parameters of its own.
+
+    Args:
+        path: The prefix; `""` and `"/"` add nothing.
+        app: Any ASGI application, or its import path. It answers everything below the prefix.
+        routes: Routes. They fall through: where none of them matches, the routes after this include get their turn.
+        namespace: The import path of a module whose list `pattern` holds the routes.
+        pattern: The name of that list; `route_patterns` by default.
+        name: Prefix of the names inside, as in `path_for("name:inner")`; without one the names stay as they are.
+        dependencies: Seen by everything inside, a mounted application included.
+
+    Raises:
+        AssertionError: The path does not start with "/".
+        ImproperlyConfigured: Not exactly one of `app`, `routes` and `namespace`, or a parameter in the prefix that may
+            contain slashes or is called `path`.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        app: Any = None,
+        routes: Sequence[BasePath] | None = None,
+        namespace: str | None = None,
+        pattern: str | None = None,
+        name: str | None = None,
+        *,
+        middleware: Iterable[Any] | None = None,
+        permissions: Iterable[Any] | None = None,
+        exception_handlers: ExceptionHandlers | None = None,
+        dependencies: Mapping[str, Any] | None = None,
+        before_request: Iterable[Callable[..., Any]] | None = None,
+        after_request: Iterable[Callable[..., Any]] | None = None,
+        include_in_schema: bool = True,
+        deprecated: bool | None = False,
+        redirect_slashes: bool = True,
+    ) -> None:
+        self.pattern = _parse_prefix(path)
+        where = describe(self, path)
+        if sum(given is not None for given in (app, routes, namespace)) != 1:
+            raise ImproperlyConfigured(f"{where}: give exactly one of app=, routes= and namespace=.")
+        if self.pattern.has_tail:
+            raise ImproperlyConfigured(
+                f"{where}: a parameter of a prefix cannot contain slashes, since what follows could not be told apart."
+            )
+        mount_patterns(self.pattern)
+        if namespace is not None:
+            routes = import_string(f"{namespace}.{pattern or DEFAULT_PATTERN}")
+        self.app: ASGIApp | None = import_string(app) if isinstance(app, str) else app
+        if self.app is not None and not callable(self.app):
+            raise ImproperlyConfigured(f"{where}: {self.app!r} is not an ASGI application.")
+        self._routes = list(routes) if routes is not None else None
+        for route in self._routes or ():
+            if not isinstance(route, BasePath):
+                raise ImproperlyConfigured(
+                    f"{where}: {route!r} is not a route. Use Path, WebSocketPath, Include or Host."
+                )
+        self.name = name
+        self.include_in_schema = include_in_schema
+        self.deprecated = deprecated
+        self.redirect_slashes = redirect_slashes
+        self.dependencies = dict(dependencies or {})
+        self.layers = Layers(
+            middleware=middleware,
+            permissions=permissions,
+            exception_handlers=exception_handlers,
+            before_request=before_request,
+            after_request=after_request,
+        )
+
+    @property
+    def path(self) -> str:
+        """The prefix, cleaned; empty if it adds nothing."""
+        return self.pattern.template
+
+    @property
+    def routes(self) -> list[BasePath]:
+        """The routes inside; those of a mounted application of ours, none of a foreign one."""
+        if self._routes is not None:
+            return self._routes
+        return self.app.routes if isinstance(self.app, Mountable) else []
+
+    def branches(self, around: Around) -> Iterator[Branch]:
+        if self._routes is not None and not self.layers:
+            inside = around.inside(self.pattern, self.dependencies, self.redirect_slashes)
+            for route in self._routes:
+                yield from route.branches(inside)
+            return
+        yield from mount_branches(self, around, self.pattern, self.app, self._routes, self.redirect_slashes)
+
+    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        if self.name is not None and name == self.name and "path" in path_params:
+            rest = str(path_params.pop("path"))
+            prefix = self._prefix_for(name, path_params, exact=True)[0]
+            return URLPath(prefix.rstrip("/") + "/" + rest.lstrip("/"))
+        if self.name is None:
+            inner = name
+        elif name.startswith(self.name + ":"):
+            inner = name[len(self.name) + 1 :]
+        else:
+            raise NoMatchFound(name, path_params)
+        prefix, remaining = self._prefix_for(name, path_params)
+        found = find_path(self.routes, inner, remaining)
+        return URLPath(prefix.rstrip("/") + str(found), protocol=found.protocol, host=found.host)
+
+    def _prefix_for(self, name: str, params: dict[str, Any], *, exact: bool = False) -> tuple[str, dict[str, Any]]:
+        if not set(self.pattern.names) <= set(params):
+            raise NoMatchFound(name, params)
+        prefix, remaining = self.pattern.format(params)
+        if exact and remaining:
+            raise NoMatchFound(name, params)
+        return prefix, remaining
+
+    def __repr__(self) -> str:
+        inside = f"app={self.app!r}" if self._routes is None else f"routes={self._routes!r}"
+        return f"{type(self).__name__}(path={self.path!r}, name={self.name!r}, {inside})"
+
+
+def mount_branches(
+    route: BasePath,
+    around: Around,
+    prefix: Pattern,
+    app: ASGIApp | None,
+    routes: Sequence[BasePath] | None,
+    redirect_slashes: bool = True,
+) -> Iterator[Branch]:
+    """The branches of what has a table, or an application, of its own: for the prefix and for what is below it."""
+    full = around.prefix.joined(prefix)
+    inside = around.inside(prefix, route.dependencies, redirect_slashes, own_table=True)
+    table: RouteTable | None = None
+    if routes is not None:
+        app = table = RouteTable(
+            (branch for inner in routes for branch in inner.branches(inside)),
+            redirect_slashes=inside.redirect_slashes,
+            falls_through=True,
+        )
+    assert app is not None
+    composed = compose(app, route.layers)
+    for pattern in mount_patterns(full):
+        yield Branch(
+            pattern,
+            None,
+            composed,
+            route=route,
+            handler=app if table is None else None,
+            prefix=full.depth,
+            mount=True,
+            probe=table.probe if table is not None else None,
+            dependencies=() if table is not None else inside.include_dependencies,
+            prepare=table.prepare if table is not None else app.prepare if isinstance(app, Mountable) else None,
+            redirect_slashes=inside.redirect_slashes,
+        )
+
+
+def _parse_prefix(path: str) -> Pattern:
+    pattern = parse_pattern(path, allow_empty=True)
+    return parse_pattern("", allow_empty=True) if pattern.template == "/" else pattern

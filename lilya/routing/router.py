@@ -1,0 +1,296 @@
+"""`Router`: a list of routes, the decorators that add to it, and the table that is compiled from it."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from lilya._endpoints import SHARED
+from lilya._layers import Layers, compose
+from lilya._lifespan import check_lifespan, from_hooks, serve_lifespan
+from lilya._plan import SharedValues
+from lilya._session import conduct
+from lilya.datastructures import URLPath
+from lilya.enums import Event
+from lilya.exceptions import ImproperlyConfigured
+from lilya.routing._table import Branch, RouteTable, not_found
+from lilya.routing.base import Around, BasePath, Mountable, find_path
+from lilya.routing.host import Host
+from lilya.routing.include import Include
+from lilya.routing.path import Path
+from lilya.routing.websocket import WebSocketPath
+from lilya.serializers import Serializer, serializer
+from lilya.types import ASGIApp, ExceptionHandlers, Lifespan, LifespanEvent, Receive, Scope, Send
+
+__all__ = ["BaseRouter", "Router", "RoutingMethodsMixin"]
+
+Handler = TypeVar("Handler")
+
+
+class RoutingMethodsMixin:
+    """The decorators and `add_…` methods that declare routes; `self.router` is where they go."""
+
+    router: "Router"
+
+    def _add(self, route: BasePath) -> None:
+        self.router.routes.append(route)
+
+    def websocket(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """
+        Declare a WebSocket route: `@app.websocket("/ws/<username>")`. The function itself is returned.
+
+        Args:
+            path, name, **options: As for `WebSocketPath`.
+        """
+
+        def declare(handler: Handler) -> Handler:
+            self._add(WebSocketPath(path, handler, name=name, **options))
+            return handler
+
+        return declare
+
+    def route(
+        self, path: str, methods: Iterable[str] | None = None, name: str | None = None, **options: Any
+    ) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for these methods (GET by default); arguments as for `Path`."""
+
+        def declare(handler: Handler) -> Handler:
+            self._add(Path(path, handler, methods=methods, name=name, **options))
+            return handler
+
+        return declare
+
+    def get(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for GET and HEAD."""
+        return self.route(path, ["GET"], name, **options)
+
+    def head(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for HEAD."""
+        return self.route(path, ["HEAD"], name, **options)
+
+    def post(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for POST."""
+        return self.route(path, ["POST"], name, **options)
+
+    def put(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for PUT."""
+        return self.route(path, ["PUT"], name, **options)
+
+    def patch(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for PATCH."""
+        return self.route(path, ["PATCH"], name, **options)
+
+    def delete(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for DELETE."""
+        return self.route(path, ["DELETE"], name, **options)
+
+    def options(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for OPTIONS."""
+        return self.route(path, ["OPTIONS"], name, **options)
+
+    def trace(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+        """Declare an HTTP route for TRACE."""
+        return self.route(path, ["TRACE"], name, **options)
+
+    def add_route(
+        self, path: str, handler: Any, methods: Iterable[str] | None = None, name: str | None = None, **options: Any
+    ) -> None:
+        """Add an HTTP route; arguments as for `Path`."""
+        self._add(Path(path, handler, methods=methods, name=name, **options))
+
+    def add_websocket_route(self, path: str, handler: Any, name: str | None = None, **options: Any) -> None:
+        """Add a WebSocket route; arguments as for `WebSocketPath`."""
+        self._add(WebSocketPath(path, handler, name=name, **options))
+
+    def include(self, path: str, app: Any = None, name: str | None = None, **options: Any) -> None:
+        """Add an `Include`; arguments as for it."""
+        self._add(Include(path, app, name=name, **options))
+
+    def host(self, host: str, app: Any, name: str | None = None, **options: Any) -> None:
+        """Add a `Host`; arguments as for it."""
+        self._add(Host(host, app, name=name, **options))
+
+    def on_event(self, event: str) -> Callable[[Handler], Handler]:
+        """Declare a function to run at "startup" or "shutdown"."""
+
+        def declare(hook: Handler) -> Handler:
+            self.add_event_handler(event, hook)
+            return hook
+
+        return declare
+
+    def add_event_handler(self, event: str, hook: Any) -> None:
+        """
+        Add a function to run at "startup" or "shutdown" (or "on_startup", "on_shutdown").
+
+        Raises:
+            ValueError: It is another event.
+            ImproperlyConfigured: The application has a `lifespan`, which takes the place of such functions.
+        """
+        self.router.add_event_handler(event, hook)
+
+
+class Router(Mountable, RoutingMethodsMixin):
+    """
+    Routes in the order of their declaration, served as an ASGI application; alone, mounted, or inside a `Lilya`.
+
+    Routes may be added while serving: the table is compiled again before the next connection.
+
+    Args:
+        routes: `Path`, `WebSocketPath`, `Include` and `Host`.
+        redirect_slashes: Redirect HTTP (303) to the other spelling of a trailing slash where only that one exists.
+        default: The ASGI application for whatever nothing matches.
+        on_startup, on_shutdown: Functions without arguments, sync or async.
+        lifespan: Instead of both: a context manager made by `lifespan(app)`.
+        middleware, permissions, exception_handlers, before_request, after_request: The layers around all routes.
+        dependencies: By argument name, for all handlers.
+
+    Raises:
+        ImproperlyConfigured: A `lifespan` together with hooks, or something among `routes` that is no route.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[BasePath] | None = None,
+        redirect_slashes: bool = True,
+        default: ASGIApp | None = None,
+        on_startup: Sequence[LifespanEvent] | None = None,
+        on_shutdown: Sequence[LifespanEvent] | None = None,
+        lifespan: Lifespan | None = None,
+        *,
+        middleware: Iterable[Any] | None = None,
+        permissions: Iterable[Any] | None = None,
+        exception_handlers: ExceptionHandlers | None = None,
+        dependencies: Mapping[str, Any] | None = None,
+        before_request: Iterable[Callable[..., Any]] | None = None,
+        after_request: Iterable[Callable[..., Any]] | None = None,
+        settings_module: Any = None,
+        include_in_schema: bool = True,
+        deprecated: bool | None = None,
+        is_sub_router: bool = False,
+    ) -> None:
+        self._routes = list(routes or ())
+        self.redirect_slashes = redirect_slashes
+        self.default: ASGIApp = default or not_found
+        self.on_startup = list(on_startup or ())
+        self.on_shutdown = list(on_shutdown or ())
+        if lifespan is not None and (self.on_startup or self.on_shutdown):
+            raise ImproperlyConfigured("Give either lifespan= or on_startup=/on_shutdown=, not both.")
+        self._lifespan = check_lifespan(lifespan) if lifespan is not None else None
+        self.dependencies = dict(dependencies or {})
+        self.dependency_overrides: dict[str, Any] = {}
+        self.settings_module = settings_module
+        self.include_in_schema = include_in_schema
+        self.deprecated = deprecated
+        self.is_sub_router = is_sub_router
+        self.layers = Layers(
+            middleware=middleware,
+            permissions=permissions,
+            exception_handlers=exception_handlers,
+            before_request=before_request,
+            after_request=after_request,
+        )
+        self.router = self
+        self.shared = SharedValues()
+        self._entry: ASGIApp | None = None
+        self._table = RouteTable(())
+        self._compiled_count = 0
+        # Whether a connection has come: from then on layers are fixed.
+        self.served = False
+        self._reported: set[tuple[str, str]] = set()
+        self._check_routes()
+
+    @property
+    def routes(self) -> list[BasePath]:
+        """The declared routes; those appended to or removed from the list count from the next connection on."""
+        return self._routes
+
+    # -- serving -------------------------------------------------------------------------------------------------
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection, or the lifespan."""
+        if scope["type"] == "lifespan":
+            await self.serve_lifespan(self, scope, receive, send)
+            return
+        await self.serve({**scope}, receive, send)
+
+    def serve(
+        self, scope: Scope, receive: Receive, send: Send, debug: bool = False, codec: Serializer = serializer
+    ) -> Awaitable[None]:
+        """Serve one connection whose scope is ours to change; `debug` and `codec` as for `conduct`."""
+        entry = self._entry
+        if entry is None or self._compiled_count != len(self._routes):
+            entry = self._compile()
+        if SHARED not in scope:
+            # The outermost one: without a lifespan this is the first moment at which all is declared.
+            if not self.served:
+                self.prepare()
+                self.served = True
+            scope["router"] = self
+            scope[SHARED] = self.shared
+        return conduct(entry, scope, receive, send, debug, codec)
+
+    async def serve_lifespan(self, app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+        """Run startup and shutdown for `app`, which is this router or the application around it."""
+        lifespan = self._lifespan or from_hooks(self.on_startup, self.on_shutdown)
+        await serve_lifespan(lifespan, app, scope, receive, send, prepare=self.prepare, close=self.shared.aclose)
+
+    def invalidate(self) -> None:
+        """Compile again before the next connection: layers or overrides have changed."""
+        self._entry = None
+
+    def prepare(self, mounts: tuple[Branch, ...] = ()) -> None:
+        if self._entry is None or self._compiled_count != len(self._routes):
+            self._compile()
+        self._table.prepare(mounts)
+
+    def _compile(self) -> ASGIApp:
+        self._check_routes()
+        around = Around(
+            app_dependencies=(self.dependencies,) if self.dependencies else (),
+            overrides=self.dependency_overrides,
+        )
+        self._compiled_count = len(self._routes)
+        self._table = RouteTable(
+            (branch for route in self._routes for branch in route.branches(around)),
+            redirect_slashes=self.redirect_slashes,
+            missing=self.default,
+            reported=self._reported,
+        )
+        self._entry = compose(self._table, self.layers, answers=True)
+        return self._entry
+
+    def _check_routes(self) -> None:
+        for route in self._routes:
+            if not isinstance(route, BasePath):
+                raise ImproperlyConfigured(
+                    f"{route!r} among the routes is not a route. Use Path, WebSocketPath, Include or Host."
+                )
+
+    # -- declaring -----------------------------------------------------------------------------------------------
+
+    def add_event_handler(self, event: str, hook: Any) -> None:
+        if self._lifespan is not None:
+            raise ImproperlyConfigured(
+                f"on_event({event!r}) cannot be combined with lifespan=: do it inside the lifespan."
+            )
+        if event in ("startup", Event.ON_STARTUP):
+            self.on_startup.append(hook)
+        elif event in ("shutdown", Event.ON_SHUTDOWN):
+            self.on_shutdown.append(hook)
+        else:
+            raise ValueError(f"Unknown event {event!r}. Use 'startup' or 'shutdown'.")
+
+    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """
+        The path of the route called `name`; inside a named include it is called `include:name`.
+
+        Raises:
+            NoMatchFound: No route has that name and exactly these parameters.
+        """
+        return find_path(self._routes, name, path_params)
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """The same as `path_for`."""
+        return self.path_for(name, **path_params)
+
+
+BaseRouter = Router

@@ -1,0 +1,64 @@
+"""`WebSocketPath`: one WebSocket route."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from lilya._layers import Layers
+from lilya.routing.path import HandlerPath
+from lilya.types import ExceptionHandlers
+
+__all__ = ["WebSocketPath", "WebSocketRoute"]
+
+
+class WebSocketPath(HandlerPath):
+    """
+    One WebSocket route.
+
+    The handler's first positional argument is the `WebSocket`, whatever its name, unless another one is annotated with
+    the class or called `websocket`. Path parameters and dependencies are passed by name.
+
+    Args:
+        path: The template, such as `"/ws/<username>"` or `"/rooms/{room:uuid}"`.
+        handler: A function, a controller class, any ASGI application, or the import path of one.
+        name: For `path_for`; the function's name by default.
+        dependencies: By argument name: `Provide`, a callable or a value.
+
+    Raises:
+        AssertionError: The path does not start with "/", or names an unknown type.
+        ValueError: A parameter name occurs twice, or the pattern could not be matched in linear time.
+        ImproperlyConfigured: The handler cannot be one.
+    """
+
+    kind = "websocket"
+
+    def __init__(
+        self,
+        path: str,
+        handler: Any,
+        *,
+        name: str | None = None,
+        include_in_schema: bool = True,
+        middleware: Iterable[Any] | None = None,
+        permissions: Iterable[Any] | None = None,
+        exception_handlers: ExceptionHandlers | None = None,
+        dependencies: Mapping[str, Any] | None = None,
+        before_request: Iterable[Callable[..., Any]] | None = None,
+        after_request: Iterable[Callable[..., Any]] | None = None,
+    ) -> None:
+        super().__init__(
+            path,
+            handler,
+            name=name,
+            include_in_schema=include_in_schema,
+            dependencies=dependencies,
+            layers=Layers(
+                middleware=middleware,
+                permissions=permissions,
+                exception_handlers=exception_handlers,
+                before_request=before_request,
+                after_request=after_request,
+            ),
+        )
+
+
+WebSocketRoute = WebSocketPath
