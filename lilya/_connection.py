@@ -114,7 +114,9 @@ class Connection(Mapping[str, Any]):
     @property
     def path_params(self) -> dict[str, Any]:
         """The parameters of the routes that led here; empty without routing."""
-        params: dict[str, Any] = self.scope.get("path_params", {})
+        if "path_params" not in self.scope:
+            return {}
+        params: dict[str, Any] = self.scope["path_params"]
         return params
 
     @property

@@ -7,7 +7,7 @@ from lilya._importer import import_string
 from lilya.exceptions import ImproperlyConfigured
 from lilya.types import ASGIApp
 
-__all__ = ["DefineMiddleware", "DefinePermission", "Definition", "Middleware", "Permission", "define_all"]
+__all__ = ["DefineMiddleware", "DefinePermission", "Definition", "Middleware", "Permission", "define_all", "listed"]
 
 
 class Definition:
@@ -70,6 +70,22 @@ Middleware = DefineMiddleware
 Permission = DefinePermission
 
 
-def define_all(layers: Iterable[Any] | None, as_: type[Definition]) -> tuple[Definition, ...]:
-    """Every entry as a definition; bare classes and import paths are taken as they are."""
-    return tuple(layer if isinstance(layer, Definition) else as_(layer) for layer in layers or ())
+def listed(what: str, entries: Iterable[Any] | None, *, callables: bool = False) -> tuple[Any, ...]:
+    """
+    The entries of the argument called `what`; none for None.
+
+    Raises:
+        ImproperlyConfigured: It is one entry instead of a list of them, or an entry that must be callable is not.
+    """
+    if isinstance(entries, str | Definition) or not isinstance(entries or (), Iterable):
+        raise ImproperlyConfigured(f"{what}: {entries!r} is not a list. Write [{entries!r}] for a single entry.")
+    found = tuple(entries or ())
+    for entry in found:
+        if callables and not callable(entry):
+            raise ImproperlyConfigured(f"{what}: {entry!r} cannot be called. Give a function, sync or async.")
+    return found
+
+
+def define_all(what: str, layers: Iterable[Any] | None, as_: type[Definition]) -> tuple[Definition, ...]:
+    """Every entry of the argument called `what` as a definition; bare classes and import paths stand for themselves."""
+    return tuple(layer if isinstance(layer, Definition) else as_(layer) for layer in listed(what, layers))

@@ -19,18 +19,17 @@ from lilya._errors import name_of
 from lilya._importer import import_string
 from lilya._plan import CallPlan, compile_plan
 from lilya._session import finish
-from lilya._wire import wire_of
+from lilya._wire import WIRE, wire_of
 from lilya.exceptions import ImproperlyConfigured
 from lilya.requests import Request
 from lilya.responses import make_response
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
 
-__all__ = ["MOUNTS", "SHARED", "Dispatcher", "Endpoint", "Mount", "Place", "make_endpoint"]
+__all__ = ["MOUNTS", "Dispatcher", "Endpoint", "Mount", "Place", "make_endpoint"]
 
-# Where the scope holds the chain of mounts that it came through, and the values of dependencies of scope "app".
+# Where the scope holds the chain of mounts that it came through.
 MOUNTS = "lilya.mounts"
-SHARED = "lilya.shared"
 
 
 class Mount(Protocol):
@@ -93,7 +92,7 @@ class Endpoint(Protocol):
 
 
 class _FunctionEndpoint:
-    __slots__ = ("handler", "place", "plans")
+    __slots__ = ("handler", "place", "plans", "unmounted")
 
     kind: Literal["websocket", "http"]
 
@@ -101,6 +100,8 @@ class _FunctionEndpoint:
         self.handler = handler
         self.place = place
         self.plans: dict[tuple[Mount, ...], CallPlan] = {}
+        # The plan without any mount, which is by far the most frequent.
+        self.unmounted: CallPlan | None = None
 
     def prepare(self, mounts: tuple[Mount, ...]) -> None:
         self.plan(mounts)
@@ -109,6 +110,8 @@ class _FunctionEndpoint:
         plan = self.plans.get(mounts)
         if plan is None:
             plan = self.plans[mounts] = self.place.compile(self.handler, self.kind, mounts)
+            if not mounts:
+                self.unmounted = plan
         return plan
 
 
@@ -122,13 +125,14 @@ class WebSocketFunction(_FunctionEndpoint):
         websocket = WebSocket(scope, receive, send)
         wire = websocket._wire
         wire.websocket = websocket
-        plan = self.plans.get(scope.get(MOUNTS, ())) or self.plan(scope.get(MOUNTS, ()))
-        if plan.direct is not None:
-            await plan.direct(websocket)
+        plan = self.plan(scope[MOUNTS]) if MOUNTS in scope else self.unmounted or self.plan(())
+        direct = plan.direct
+        if direct is not None:
+            await direct(websocket)
         else:
-            await plan.run(websocket, scope.get("path_params", {}), scope.get(SHARED))
+            await plan.run(websocket, scope.get("path_params", {}), wire.shared)
         if wire.open:
-            await websocket.close()
+            await finish(websocket)
 
 
 class HTTPFunction(_FunctionEndpoint):
@@ -143,7 +147,7 @@ class HTTPFunction(_FunctionEndpoint):
 
         request = Request(scope, receive, send)
         plan = self.plan(scope.get(MOUNTS, ()))
-        await plan.run(request, scope.get("path_params", {}), scope.get(SHARED), respond)
+        await plan.run(request, scope.get("path_params", {}), scope[WIRE].shared, respond)
 
 
 class _ASGIEndpoint:

@@ -21,7 +21,8 @@ never reaches the peer.
 
 import logging
 
-from lilya._state import CONNECTING
+from lilya._state import CONNECTING, DISCONNECTED
+from lilya._wire import Wire
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,
@@ -41,21 +42,30 @@ __all__ = [
     "end_websocket",
     "is_answer",
     "is_fault",
+    "is_leaving",
     "name_of",
     "refuse",
     "report",
     "report_unanswered",
     "tell_client",
+    "tell_end",
 ]
 
 logger = logging.getLogger("lilya")
 
 
 def is_answer(error: BaseException) -> bool:
-    """Whether an exception is meant for the peer, or is the peer's leaving."""
-    if isinstance(error, ImproperlyConfigured):
-        return False
-    return isinstance(error, HTTPException | WebSocketException | WebSocketDisconnect)
+    """Whether an exception is meant for the peer, or is the peer's leaving; a status that cannot be sent is a fault."""
+    if isinstance(error, HTTPException):
+        return 200 <= error.status_code <= 599 and not isinstance(error, ImproperlyConfigured)
+    return isinstance(error, WebSocketException) or is_leaving(error)
+
+
+def is_leaving(error: BaseException) -> bool:
+    """Whether an exception says that the client left, be it to the tasks of a group."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_leaving(inner) for inner in error.exceptions)
+    return isinstance(error, WebSocketDisconnect)
 
 
 def is_fault(error: BaseException) -> bool:
@@ -78,11 +88,10 @@ def close_for(error: BaseException, *, debug: bool = False) -> tuple[int, str]:
 
 def denial_for(error: BaseException) -> ASGIApp | None:
     """The HTTP response for an exception: a denial on a handshake, the answer on HTTP. None: a plain refusal, 403."""
-    if isinstance(error, WebSocketException | WebSocketDisconnect):
+    if isinstance(error, WebSocketException) or is_leaving(error):
         return None
-    if not is_answer(error):
+    if not (isinstance(error, HTTPException) and is_answer(error)):
         return Response(b"", status_code=500)
-    assert isinstance(error, HTTPException)
     if error.response is not None:
         response: ASGIApp = error.response
         return response
@@ -101,21 +110,20 @@ async def refuse(websocket: WebSocket, denial: ASGIApp | None) -> None:
 
 async def end_websocket(websocket: WebSocket, error: BaseException, *, debug: bool = False) -> None:
     """End a conversation that `error` came out of, as far as it has not ended already."""
+    websocket._wire.cause = error
     if websocket.closed:
         return
     if websocket.application_state is CONNECTING:
-        logger.info("WebSocket %s refused: %s [%s]", websocket.scope.get("path", ""), error, websocket.id)
         await refuse(websocket, denial_for(error))
     else:
-        code, reason = close_for(error, debug=debug)
-        logger.info("WebSocket %s closed with %d: %s [%s]", websocket.scope.get("path", ""), code, error, websocket.id)
-        await websocket.close(code, reason)
+        await websocket.close(*close_for(error, debug=debug))
 
 
 async def end_http(scope: Scope, receive: Receive, send: Send, error: BaseException, *, debug: bool = False) -> None:
     """Answer a request that `error` came out of; the response must not have begun."""
     response = denial_for(error) if is_answer(error) else None
     if response is None:
+        report(error, scope)
         text = f"Internal Server Error: {type(error).__name__}" if debug else "Internal Server Error"
         response = PlainText(text, status_code=500)
     await response(scope, receive, send)
@@ -126,7 +134,7 @@ def report(error: BaseException, scope: Scope, connection_id: str = "-") -> None
     logger.error(
         "%s %s (route %s) [%s] failed: %s",
         scope["type"],
-        scope.get("path", ""),
+        _path_of(scope),
         scope.get("route_path_template", "-"),
         connection_id,
         type(error).__name__,
@@ -146,11 +154,39 @@ def report_unanswered(scope: Scope, connection_id: str) -> None:
     """Log that a handler came back without having answered the handshake."""
     logger.error(
         "websocket %s (route %s) [%s]: the handler %s returned without accept() or close()",
-        scope.get("path", ""),
+        _path_of(scope),
         scope.get("route_path_template", "-"),
         connection_id,
         name_of(scope.get("handler")),
     )
+
+
+def tell_end(wire: Wire, scope: Scope) -> None:
+    """Log, in one line, how a WebSocket ended and why."""
+    path, cause = _path_of(scope), wire.cause
+    if wire.refused is not None:
+        why = f"close({wire.close_code})" if wire.refused == 403 and cause is None else _told(cause)
+        logger.info("WebSocket %s refused with %d: %s [%s]", path, wire.refused, why, wire.id)
+    elif wire.left:
+        logger.info("WebSocket %s: the client left with %d %r [%s]", path, wire.close_code, wire.close_reason, wire.id)
+    elif wire.application_state is DISCONNECTED:
+        level = logging.DEBUG if cause is None else logging.INFO
+        if isinstance(cause, HTTPException) and cause.status_code >= 500 and is_answer(cause):
+            level = logging.WARNING
+        logger.log(level, "WebSocket %s closed with %s: %s [%s]", path, wire.close_code, _told(cause), wire.id)
+
+
+def _told(cause: BaseException | None) -> str:
+    if cause is None:
+        return "by the handler"
+    near = cause.extra.get("near") if isinstance(cause, HTTPException) else None
+    # `repr` of the text: it may come from a peer, and one record must stay one line.
+    return repr(str(cause))[1:-1] + (f" The nearest route is {near}." if near else "")
+
+
+def _path_of(scope: Scope) -> str:
+    """The path as it goes into logs, where a line break in it must not begin a line."""
+    return repr(scope.get("path", ""))[1:-1]
 
 
 def name_of(handler: object) -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lilya import _errors
-from lilya._define import DefineMiddleware, DefinePermission, Definition, define_all
+from lilya._define import DefineMiddleware, DefinePermission, Definition, define_all, listed
 from lilya._state import CONNECTING
 from lilya._wire import WIRE, wire_of
 from lilya.concurrency import is_async_callable, run_in_threadpool
@@ -26,6 +26,9 @@ from lilya.types import ASGIApp, ExceptionHandler, ExceptionHandlers, Receive, S
 from lilya.websockets import WebSocket, WebSocketClose
 
 __all__ = ["Layers", "call", "compose"]
+
+# Where the scope holds the exception handlers of the levels around, for who asks whether one of them takes an error.
+HANDLERS = "lilya.handlers"
 
 # What a route tells the layers around it; every other change to the scope stays inside.
 OUTWARD_KEYS = ("handler", "route", "route_path_template")
@@ -45,16 +48,17 @@ class Layers:
         before_request: Iterable[Callable[..., Any]] | None = None,
         after_request: Iterable[Callable[..., Any]] | None = None,
     ) -> None:
-        self.middleware: tuple[Definition, ...] = define_all(middleware, DefineMiddleware)
-        self.permissions: tuple[Definition, ...] = define_all(permissions, DefinePermission)
+        self.middleware: tuple[Definition, ...] = define_all("middleware", middleware, DefineMiddleware)
+        self.permissions: tuple[Definition, ...] = define_all("permissions", permissions, DefinePermission)
         self.exception_handlers: dict[int | type[BaseException], ExceptionHandler] = dict(exception_handlers or {})
-        self.before_request = tuple(before_request or ())
-        self.after_request = tuple(after_request or ())
+        self.before_request = listed("before_request", before_request, callables=True)
+        self.after_request = listed("after_request", after_request, callables=True)
         for key in self.exception_handlers:
             if not isinstance(key, int) and not (isinstance(key, type) and issubclass(key, BaseException)):
                 raise ImproperlyConfigured(
                     f"exception_handlers: {key!r} is neither a status code nor an exception class."
                 )
+        listed("exception_handlers", self.exception_handlers.values(), callables=True)
 
     def __bool__(self) -> bool:
         return bool(
@@ -68,7 +72,8 @@ def compose(app: ASGIApp, layers: Layers, *, answers: bool = False) -> ASGIApp:
 
     Args:
         answers: Translate exceptions that are answers (`HTTPException` and its like) below the middleware of this
-            level, so that the middleware sees an answer instead of an exception. An application does this.
+            level, so that the middleware sees an answer instead of an exception. An application does this, for what no
+            handler of an application around takes.
     """
     if layers.before_request or layers.after_request:
         app = _Hooks(app, layers.before_request, layers.after_request)
@@ -79,8 +84,8 @@ def compose(app: ASGIApp, layers: Layers, *, answers: bool = False) -> ASGIApp:
 
 
 def _wrap(app: ASGIApp, definitions: tuple[Definition, ...]) -> ASGIApp:
-    for position, definition in enumerate(reversed(definitions)):
-        app = definition(_Isolated(app) if position else app)
+    for definition in reversed(definitions):
+        app = definition(_Isolated(app))
     return app
 
 
@@ -142,11 +147,16 @@ class _ExceptionLayer:
         self.answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        around = scope.get(HANDLERS, ())
+        if self.handlers:
+            scope[HANDLERS] = (*around, self.handlers)
         try:
             await self.app(scope, receive, send)
         except Exception as error:
             handler = find_handler(self.handlers, error)
             if handler is None and not (self.answers and _errors.is_answer(error)):
+                raise
+            if handler is None and any(find_handler(handlers, error) for handlers in around):
                 raise
             if scope["type"] != "websocket" and scope[WIRE].answered:
                 raise

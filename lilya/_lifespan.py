@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from lilya._layers import call
+from lilya.concurrency import is_async_callable
 from lilya.exceptions import ImproperlyConfigured
 from lilya.types import Lifespan, LifespanEvent, Receive, Scope, Send
 
@@ -25,12 +26,18 @@ def check_lifespan(lifespan: Any) -> Lifespan:
     The lifespan as given, if it is one.
 
     Raises:
-        ImproperlyConfigured: A bare generator function, which needs `@asynccontextmanager`, or nothing that can be
-            called.
+        ImproperlyConfigured: A bare generator function, which needs `@asynccontextmanager`, or a coroutine function,
+            or nothing that can be called.
     """
     if inspect.isasyncgenfunction(lifespan) or inspect.isgeneratorfunction(lifespan):
         raise ImproperlyConfigured(
-            f"lifespan {lifespan.__qualname__} is a generator function: decorate it with contextlib.asynccontextmanager."
+            f"lifespan {lifespan.__qualname__} is a generator function: decorate it with "
+            f"contextlib.asynccontextmanager."
+        )
+    if is_async_callable(lifespan):
+        raise ImproperlyConfigured(
+            f"lifespan={lifespan!r} is a coroutine function: let it `yield` once between startup and shutdown, and "
+            f"decorate it with contextlib.asynccontextmanager."
         )
     if not callable(lifespan):
         raise ImproperlyConfigured(f"lifespan={lifespan!r} cannot be called: give a function that takes the app.")
@@ -73,13 +80,15 @@ async def serve_lifespan(
     await receive()
     try:
         prepare()
-        async with _entered(lifespan, app) as state:
-            if state is not None:
-                _share(state, scope)
-            await send({"type": "lifespan.startup.complete"})
-            started = True
-            await receive()
-        await close()
+        try:
+            async with _entered(lifespan, app) as state:
+                if state is not None:
+                    _share(state, scope)
+                await send({"type": "lifespan.startup.complete"})
+                started = True
+                await receive()
+        finally:
+            await close()
     except BaseException as error:
         # The last line says what is wrong; servers log the message as it is.
         kind = "shutdown" if started else "startup"

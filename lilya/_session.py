@@ -12,6 +12,7 @@ from collections.abc import Awaitable
 
 from lilya import _errors
 from lilya._state import CONNECTING, RESPONSE
+from lilya._plan import SharedValues
 from lilya._wire import WIRE, Exchange, Wire
 from lilya.context import serving
 from lilya.exceptions import ContinueRouting, NotFound, WebSocketDisconnect
@@ -19,7 +20,7 @@ from lilya.serializers import Serializer, serializer
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
 
-__all__ = ["conduct", "finish"]
+__all__ = ["conduct", "conduct_websocket", "finish"]
 
 logger = logging.getLogger("lilya")
 
@@ -31,6 +32,7 @@ def conduct(
     send: Send,
     debug: bool = False,
     codec: Serializer = serializer,
+    shared: SharedValues | None = None,
 ) -> Awaitable[None]:
     """
     Run `app` for one connection of type "websocket" or "http", and see to it that the connection ends properly.
@@ -41,19 +43,25 @@ def conduct(
         scope: The caller's own copy; it is changed.
         debug: Tell the peer the type of an unexpected exception.
         codec: How the WebSocket reads and writes JSON.
+        shared: The values of dependencies of scope "app".
     """
     if WIRE in scope:
         return app(scope, receive, send)
     if scope["type"] == "websocket":
-        return _conduct_websocket(app, scope, Wire(receive, send, codec), debug)
-    return _conduct_http(app, scope, receive, send, debug)
+        return conduct_websocket(app, scope, Wire(receive, send, codec, shared), debug)
+    if scope["type"] == "http":
+        return _conduct_http(app, scope, Exchange(receive, send, shared), debug)
+    raise RuntimeError(f"A scope of type {scope['type']!r} is for a Lilya or a Router: this takes connections only.")
 
 
-async def _conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, debug: bool) -> None:
+async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, debug: bool) -> None:
+    """What `conduct` does for a WebSocket."""
     scope[WIRE] = wire
     serving.set(scope)
     try:
-        await app(scope, wire.receive, wire.send)
+        receive = wire.handed_receive = wire.receive
+        send = wire.handed_send = wire.send
+        await app(scope, receive, send)
         if not wire.answered or wire.open or wire.application_state is RESPONSE:
             await _end(wire, scope, None, debug)
     except ContinueRouting:
@@ -61,9 +69,12 @@ async def _conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, debug: bool
     except Exception as error:
         await _end(wire, scope, error, debug)
     finally:
-        wire.websocket = None
+        if wire.cause is not None or wire.left or wire.refused is not None:
+            _errors.tell_end(wire, scope)
         if wire.cleanups is not None:
             await _clean_up(wire, scope)
+        # What refers back to the wire; without it everything here is freed at once.
+        wire.handed_receive = wire.handed_send = wire.websocket = wire.cause = None
 
 
 async def _end(wire: Wire, scope: Scope, error: Exception | None, debug: bool) -> None:
@@ -86,12 +97,16 @@ async def _end(wire: Wire, scope: Scope, error: Exception | None, debug: bool) -
     except WebSocketDisconnect:
         # The client left while we were ending: there is nobody to tell.
         pass
+    except Exception as failure:
+        # A clean-up, or the response of an exception, failed: a fault of its own, which ends what is left to end.
+        await _end(wire, scope, failure, debug)
 
 
 async def finish(websocket: WebSocket) -> None:
     """Close with 1000 what a handler left open when it returned."""
     if websocket._wire.open:
         await websocket.close()
+        _errors.tell_end(websocket._wire, websocket.scope)
 
 
 async def _clean_up(wire: Wire, scope: Scope) -> None:
@@ -101,8 +116,8 @@ async def _clean_up(wire: Wire, scope: Scope) -> None:
         _errors.report(error, scope, wire.id)
 
 
-async def _conduct_http(app: ASGIApp, scope: Scope, receive: Receive, send: Send, debug: bool) -> None:
-    exchange = scope[WIRE] = Exchange(receive, send)
+async def _conduct_http(app: ASGIApp, scope: Scope, exchange: Exchange, debug: bool) -> None:
+    scope[WIRE] = exchange
     serving.set(scope)
     error: Exception
     try:
@@ -117,6 +132,4 @@ async def _conduct_http(app: ASGIApp, scope: Scope, receive: Receive, send: Send
             # A response that has begun cannot be mended: the server has to cut it off, and it logs the error.
             raise
         error = raised
-    if not _errors.is_answer(error):
-        _errors.report(error, scope)
     await _errors.end_http(scope, exchange.receive, exchange.send, error, debug=debug)

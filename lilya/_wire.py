@@ -7,11 +7,13 @@ outermost application puts it into the scope; the `receive` and `send` that laye
 so that a message is checked once, however many layers it came through.
 """
 
+import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from lilya import _state
+from lilya._plan import SharedValues
 from lilya._state import AFTER_RECEIVING, AFTER_SENDING, CONNECTED, CONNECTING, DISCONNECTED, RESPONSE, out_of_order
 from lilya.enums import WebSocketState
 from lilya.exceptions import WebSocketDisconnect, WebSocketDisconnected, WebSocketRuntimeError
@@ -38,6 +40,9 @@ class Wire:
         open: Messages may flow in both directions.
         answered: The application has said something, or nobody is left to hear it.
         close_code, close_reason: Of whoever ended the conversation first.
+        left: It was the client.
+        refused: The HTTP status that the handshake was refused with.
+        cause: The exception that ended the conversation.
     """
 
     __slots__ = (
@@ -45,22 +50,34 @@ class Wire:
         "_id",
         "answered",
         "application_state",
+        "cause",
         "client_state",
         "cleanups",
         "close_code",
         "close_reason",
         "codec",
+        "handed_receive",
+        "handed_send",
         "closed_by_application",
+        "left",
         "open",
         "raw_receive",
         "raw_send",
+        "shared",
+        "refused",
         "websocket",
     )
 
-    def __init__(self, receive: Receive, send: Send, codec: Serializer = serializer) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, codec: Serializer = serializer, shared: SharedValues | None = None
+    ) -> None:
         self.raw_receive = receive
         self.raw_send = send
         self.codec = codec
+        self.shared = shared
+        # This wire's own methods while layers have them: whoever gets them back unwrapped knows it by their identity.
+        self.handed_receive: Receive | None = None
+        self.handed_send: Send | None = None
         self.client_state = CONNECTING
         self.application_state = CONNECTING
         self.open = False
@@ -68,6 +85,9 @@ class Wire:
         self.close_code: int | None = None
         self.close_reason = ""
         self.closed_by_application = False
+        self.left = False
+        self.refused: int | None = None
+        self.cause: BaseException | None = None
         # The connect message, while a later route may still want to see it.
         self._connect: Message | None = None
         self._id: str | None = None
@@ -126,39 +146,78 @@ class Wire:
             WebSocketDisconnect: The client is gone.
             ValueError: A header or the subprotocol cannot be sent; nothing was sent.
         """
-        kind, state = message["type"], self.application_state
-        if self.client_state is DISCONNECTED and not self.closed_by_application:
-            if kind != "websocket.close":
-                raise self.disconnected("Cannot send: the client has left.")
-            self.closed_by_application = True
-            self.assign(DISCONNECTED, DISCONNECTED)
+        state = self.application_state
+        out = self.checked(message)
+        if out is None:
             return
+        try:
+            await self.raw_send(out)
+        except OSError as error:
+            raise self.lost() from error
+        if state is RESPONSE and self.application_state is DISCONNECTED:
+            # One turn of the loop, in which uvicorn notices that the handshake is over: it would log an error if the
+            # application returned before.
+            await asyncio.sleep(0)
+
+    def checked(self, message: Message) -> Message | None:
+        """
+        What is to be sent for `message`, with the states as they are after it; None if nobody is left to close for.
+
+        Raises what `send` raises. The caller hands the result to `raw_send`, and an `OSError` to `lost`.
+        """
+        kind, state = message["type"], self.application_state
+        if kind == "websocket.close":
+            return self.closing(message.get("code", 1000), message.get("reason"))
+        if kind == "websocket.accept":
+            return self.accepting(message.get("subprotocol"), message.get("headers") or [])
+        if self.client_state is DISCONNECTED and not self.closed_by_application:
+            raise self.disconnected("Cannot send: the client has left.")
         after = AFTER_SENDING[state].get(kind)
         if after is None:
             raise out_of_order("send", state, kind)
-        if kind == "websocket.close":
-            message = self._close(message)
-        elif after is not state:
-            _check_answer(message)
-            if state is RESPONSE and message.get("more_body", False):
-                after = RESPONSE
+        if after is RESPONSE:
+            _state.check_headers(message.get("headers") or ())
+            self.refused = message.get("status")
+        elif state is RESPONSE and message.get("more_body", False):
+            after = RESPONSE
         self.application_state = after
-        self.open = after is CONNECTED
         self.answered = True
-        try:
-            await self.raw_send(message)
-        except OSError as error:
-            raise self.lost() from error
+        return message
 
-    def _close(self, message: Message) -> Message:
-        code, reason = message.get("code", 1000), message.get("reason") or ""
-        if self.application_state is CONNECTED:
+    def accepting(self, subprotocol: str | None, headers: Iterable[tuple[bytes, bytes]]) -> Message:
+        """The accept message to send now, with the states as they are after it."""
+        if self.client_state is DISCONNECTED and not self.closed_by_application:
+            raise self.disconnected("Cannot send: the client has left.")
+        if self.application_state is not CONNECTING:
+            raise out_of_order("send", self.application_state, "websocket.accept")
+        if headers:
+            _state.check_headers(headers)
+        if subprotocol is not None and not _state.is_token(subprotocol):
+            raise ValueError(
+                f"Subprotocol {subprotocol!r} cannot be sent: it is one token of ASCII characters (RFC 6455 §4.1)."
+            )
+        self.application_state = CONNECTED
+        self.open = self.answered = True
+        return {"type": "websocket.accept", "subprotocol": subprotocol, "headers": headers}
+
+    def closing(self, code: int, reason: str | None) -> Message | None:
+        """The close message to send now, with the states as they are after it; None if nobody is left to close for."""
+        state = self.application_state
+        if self.client_state is DISCONNECTED and not self.closed_by_application:
+            self.closed_by_application = True
+            self.assign(DISCONNECTED, DISCONNECTED)
+            return None
+        if state is not CONNECTED:
+            if state is not CONNECTING:
+                raise out_of_order("send", state, "websocket.close")
+            self.refused = 403
+        elif code != 1000:
             code = _state.sendable_code(code)
-        if reason:
-            reason = _state.cut_reason(reason)
-        self.closed_by_application = True
-        if self.close_code is None:
-            self.close_code, self.close_reason = code, reason
+        reason = _state.cut_reason(reason) if reason else ""
+        self.application_state = DISCONNECTED
+        self.open = False
+        self.answered = self.closed_by_application = True
+        self.close_code, self.close_reason = code, reason
         return {"type": "websocket.close", "code": code, "reason": reason}
 
     def rewind(self) -> None:
@@ -173,14 +232,14 @@ class Wire:
             code = 1005
         self.assign(DISCONNECTED, self.application_state)
         if self.close_code is None:
-            self.close_code, self.close_reason = code, reason
+            self.close_code, self.close_reason, self.left = code, reason, True
         return WebSocketDisconnect(code, reason)
 
     def lost(self) -> WebSocketDisconnect:
         """Record that the server could not send because the connection is gone."""
         self.assign(DISCONNECTED, DISCONNECTED)
         if self.close_code is None:
-            self.close_code = 1006
+            self.close_code, self.left = 1006, True
         return WebSocketDisconnect(1006)
 
     def disconnected(self, message: str) -> WebSocketDisconnected:
@@ -200,9 +259,10 @@ class Wire:
 class Exchange:
     """One HTTP request and its response, watched so that it is known whether a response has begun."""
 
-    __slots__ = ("_first", "_replay", "answered", "raw_receive", "raw_send")
+    __slots__ = ("_first", "_replay", "answered", "raw_receive", "raw_send", "shared")
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, shared: SharedValues | None = None) -> None:
+        self.shared = shared
         self.raw_receive = receive
         self.raw_send = send
         self.answered = False
@@ -233,15 +293,3 @@ def wire_of(scope: Scope) -> Wire | None:
     """The `Wire` of a WebSocket scope that runs inside an application, else None."""
     wire = scope.get(WIRE)
     return wire if type(wire) is Wire else None
-
-
-def _check_answer(message: Message) -> None:
-    """Look at the headers of an accept or a denial; see `check_headers`."""
-    headers = message.get("headers")
-    if headers:
-        _state.check_headers(headers)
-    subprotocol = message.get("subprotocol")
-    if subprotocol is not None and not _state.is_token(subprotocol):
-        raise ValueError(
-            f"Subprotocol {subprotocol!r} cannot be sent: it is one token of ASCII characters (RFC 6455 §4.1)."
-        )

@@ -55,12 +55,14 @@ class Lilya(Mountable, RoutingMethodsMixin):
         serializer_config: The JSON codec, such as `SerializerConfig(orjson)`.
         logging_config: A dictionary for `logging.config.dictConfig`, or an object with `configure()`.
         root_path: Where a proxy mounts the application; overrides what the server says.
-        include_in_schema, populate_global_context, enable_openapi, openapi_config, enable_intercept_global_exceptions,
-            infer_body: Known to the API, without effect here.
+        include_in_schema, populate_global_context, enable_openapi, openapi_config, infer_body: Without effect here.
+        enable_intercept_global_exceptions: Without effect here.
 
     Raises:
         ImproperlyConfigured: What is declared cannot work; the message says why and what to do.
     """
+
+    version = __version__
 
     def __init__(
         self,
@@ -94,7 +96,6 @@ class Lilya(Mountable, RoutingMethodsMixin):
         self.root_path: str = read("root_path", root_path)
         self.include_in_schema: bool = read("include_in_schema", include_in_schema)
         self.state = State()
-        self.version = __version__
         if lifespan is None and on_startup is None and on_shutdown is None:
             lifespan = read("lifespan", None)
         if lifespan is None:
@@ -135,9 +136,10 @@ class Lilya(Mountable, RoutingMethodsMixin):
             scope["app"] = self
             await self.router.serve_lifespan(self, scope, receive, send)
             return
-        child = {**scope, "app": self}
+        child = dict(scope)
+        child["app"] = self
         if self.root_path and WIRE not in scope:
-            child["root_path"] = self.root_path
+            _mount_at(self.root_path, child)
         await self.router.serve(child, receive, send, self.debug, self.serializer)
 
     def prepare(self, mounts: tuple[Branch, ...] = ()) -> None:
@@ -161,7 +163,16 @@ class Lilya(Mountable, RoutingMethodsMixin):
 
     # -- declaring -----------------------------------------------------------------------------------------------
 
-    def add_child_lilya(self, path: str, child: "Lilya", name: str | None = None, **options: Any) -> None:
+    def add_child_lilya(
+        self,
+        path: str,
+        child: "Lilya",
+        name: str | None = None,
+        middleware: Sequence[Any] | None = None,
+        permissions: Sequence[Any] | None = None,
+        exception_handlers: ExceptionHandlers | None = None,
+        **options: Any,
+    ) -> None:
         """
         Mount another application of ours; arguments as for `Include`.
 
@@ -170,10 +181,11 @@ class Lilya(Mountable, RoutingMethodsMixin):
         """
         if not isinstance(child, Lilya):
             raise ValueError(
-                f"add_child_lilya({path!r}): {child!r} is neither a Lilya nor a ChildLilya. Use add_asgi_app() for other "
-                f"ASGI applications."
+                f"add_child_lilya({path!r}): {child!r} is neither a Lilya nor a ChildLilya. Use add_asgi_app() for "
+                f"other ASGI applications."
             )
-        self.include(path, child, name, **options)
+        options.update(middleware=middleware, permissions=permissions, exception_handlers=exception_handlers)
+        self.add_asgi_app(path, child, name, **options)
 
     def add_asgi_app(self, path: str, child: ApplicationType, name: str | None = None, **options: Any) -> None:
         """Mount any ASGI application; arguments as for `Include`."""
@@ -238,6 +250,14 @@ class ChildLilya(Lilya):
     """An application that is meant to be mounted in another one; the same in everything else."""
 
 
+def _mount_at(root_path: str, scope: Scope) -> None:
+    # ASGI: `path` includes `root_path`; a proxy that cuts it off has to be undone, for URLs and mounted applications.
+    root_path = root_path.rstrip("/")
+    scope["root_path"] = root_path
+    if not f"{scope['path']}/".startswith(f"{root_path}/"):
+        scope["path"] = root_path + scope["path"]
+
+
 def _warn_without_effect(**options: Any) -> None:
     for name, value in options.items():
         if value:
@@ -255,5 +275,6 @@ def _configure_logging(config: Any) -> None:
         config.configure()
     else:
         raise ImproperlyConfigured(
-            f"logging_config={config!r}: give a dictionary for logging.config.dictConfig, or an object with configure()."
+            f"logging_config={config!r}: give a dictionary for logging.config.dictConfig, or an object with "
+            f"configure()."
         )

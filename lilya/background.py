@@ -68,4 +68,6 @@ class Tasks:
 
 
 BackgroundTask = Task
+"""The same as `Task`."""
 BackgroundTasks = Tasks
+"""The same as `Tasks`."""

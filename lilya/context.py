@@ -57,5 +57,8 @@ class _Namespace:
 
 
 request_context = Context()
+"""The connection being served."""
 g = _Namespace("lilya.g")
+"""A place for what code of the same connection shares: `g.user = user`."""
 session = _Namespace("session")
+"""The session, where a middleware keeps one in `scope["session"]`."""

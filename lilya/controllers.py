@@ -6,11 +6,11 @@ from types import MethodType
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from lilya._connection import Connection
-from lilya._endpoints import MOUNTS, SHARED, Dispatcher, Endpoint, Mount, Place
+from lilya._endpoints import MOUNTS, Dispatcher, Endpoint, Mount, Place
 from lilya._errors import name_of
 from lilya._layers import Layers, compose
 from lilya._session import conduct, finish
-from lilya._wire import wire_of
+from lilya._wire import WIRE, wire_of
 from lilya.enums import HTTPMethod
 from lilya.exceptions import ImproperlyConfigured, MethodNotAllowed, UnexpectedMessage, WebSocketDisconnect
 from lilya.requests import Request
@@ -47,10 +47,10 @@ class _BaseController(Dispatcher):
     def with_init(cls, *args: Any, **kwargs: Any) -> type[Self]:
         """A class to use as a handler whose constructor gets these arguments after `(scope, receive, send)`."""
 
-        def __init__(self: Self, scope: Scope, receive: Receive, send: Send) -> None:
+        def construct(self: Self, scope: Scope, receive: Receive, send: Send) -> None:
             cls.__init__(self, scope, receive, send, *args, **kwargs)
 
-        return type(cls.__name__, (cls,), {"__init__": __init__, "__module__": cls.__module__})
+        return type(cls.__name__, (cls,), {"__init__": construct, "__module__": cls.__module__})
 
     @classmethod
     def at(cls, place: Place) -> Endpoint:
@@ -109,7 +109,7 @@ class _Stage:
             return
         params = {**connection.path_params, **dict(zip(self.given, given, strict=True))}
         plan = self.plan._replace(handler=method, direct=None)
-        await plan.run(connection, params, instance.scope.get(SHARED), respond)
+        await plan.run(connection, params, instance.scope[WIRE].shared, respond)
 
 
 class Controller(_BaseController):

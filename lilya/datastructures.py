@@ -155,6 +155,7 @@ class URL(str):
 
     @property
     def scheme(self) -> str:
+        """`https`, `wss` …; empty for a URL that is a path only."""
         return self._split.scheme
 
     @property
@@ -173,18 +174,22 @@ class URL(str):
 
     @property
     def query(self) -> str:
+        """What stands between `?` and `#`, as it is in the text."""
         return self._split.query
 
     @property
     def fragment(self) -> str:
+        """What stands after `#`."""
         return self._split.fragment
 
     @property
     def username(self) -> str | None:
+        """The user, if the URL names one."""
         return self._split.username
 
     @property
     def password(self) -> str | None:
+        """The password, if the URL has one; `repr` of the URL hides it."""
         return self._split.password
 
     @property

@@ -256,7 +256,7 @@ class MalformedMessage(JSONDecodeError):
         return cls(str(error), "", 0)
 
 
-class ContinueRouting(BaseException):  # noqa: N818 - control flow, named for what it does
+class ContinueRouting(BaseException):
     """Raised by a handler that has answered nothing: the next matching route gets its turn."""
 
 

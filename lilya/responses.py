@@ -357,7 +357,9 @@ class FileResponse(StreamingResponse):
 
 
 TextResponse = PlainText
+"""The same as `PlainText`."""
 HTML = HTMLResponse
+"""The same as `HTMLResponse`."""
 
 
 def make_response(

@@ -141,6 +141,7 @@ class _BorrowedSerializer(Serializer):
 
 
 serializer: Serializer = _StandardSerializer()
+"""The codec of an application that names none."""
 
 
 class SerializerConfig:

@@ -1,12 +1,12 @@
 """WebSockets: the object a handler talks through, and what can end the talk."""
 
+import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from lilya._connection import Connection
 from lilya._state import CONNECTED, CONNECTING, DISCONNECTED
 from lilya._wire import WIRE, Wire
-from lilya.concurrency import is_async_callable
 from lilya.enums import MessageMode, WebSocketState
 from lilya.exceptions import (
     MalformedMessage,
@@ -44,14 +44,15 @@ class WebSocket(Connection):
         self.scope = scope
         if WIRE in scope:
             wire: Wire = scope[WIRE]
+            # A layer may have put its own callables in between; only without one is the server called directly.
+            self._raw_receive = wire.raw_receive if receive is wire.handed_receive else receive
+            self._raw_send = wire.raw_send if send is wire.handed_send else send
         else:
             wire = Wire(receive, send)
+            self._raw_receive, self._raw_send = receive, send
             receive, send = wire.receive, wire.send
         self._wire = wire
         self._receive, self._send = receive, send
-        # A layer may have put its own callables in between; only without one is the server called directly.
-        self._raw_receive = wire.raw_receive if getattr(receive, "__self__", None) is wire else receive
-        self._raw_send = wire.raw_send if getattr(send, "__self__", None) is wire else send
 
     # -- state ---------------------------------------------------------------------------------------------------
 
@@ -113,10 +114,18 @@ class WebSocket(Connection):
             WebSocketRuntimeError: The handshake has been answered already.
             ValueError: A header or the subprotocol holds what cannot be sent.
         """
-        if self._wire.client_state is CONNECTING:
+        wire = self._wire
+        if wire.client_state is CONNECTING:
             self.raise_for_disconnect(await self._receive())
         pairs = _header_pairs(headers) if headers else []
-        await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": pairs})
+        if self._raw_send is not wire.raw_send:
+            await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": pairs})
+            return
+        # What `Wire.send` does, without a coroutine of its own: once for each connection it shows.
+        try:
+            await wire.raw_send(wire.accepting(subprotocol, pairs))
+        except OSError as error:
+            raise wire.lost() from error
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
         """
@@ -128,12 +137,20 @@ class WebSocket(Connection):
         Raises:
             WebSocketRuntimeError: The application has closed already.
         """
+        wire = self._wire
         try:
-            await self._send({"type": "websocket.close", "code": code, "reason": reason or ""})
+            if self._raw_send is not wire.raw_send:
+                await self._send({"type": "websocket.close", "code": code, "reason": reason or ""})
+            else:
+                message = wire.closing(code, reason)
+                if message is not None:
+                    await wire.raw_send(message)
+        except OSError:
+            wire.lost()
         except WebSocketDisconnect:
             # The server noticed only now that nobody is there: a close that is too late is no mistake.
-            self._wire.closed_by_application = True
-        if self._wire.cleanups is not None:
+            wire.closed_by_application = True
+        if wire.cleanups is not None:
             await self.run_cleanups()
 
     async def send_denial_response(self, response: ASGIApp) -> None:
@@ -168,7 +185,7 @@ class WebSocket(Connection):
         for cleanup in cleanups or ():
             try:
                 result = cleanup()
-                if is_async_callable(cleanup):
+                if inspect.isawaitable(result):
                     await result
             except Exception as raised:
                 error = error or raised

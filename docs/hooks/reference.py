@@ -6,6 +6,7 @@ it has docstrings, and no page can be forgotten or left behind.
 """
 
 import ast
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,27 @@ __all__ = ["on_config", "on_files"]
 PACKAGE = Path(__file__).resolve().parents[2] / "lilya"
 SECTION = "Reference"
 
+# Modules whose page needs more than the options in `mkdocs.yml`: those that are lists of names and values, and those
+# of which a reader expects what a class has from its bases.
+WORDS = ("lilya.conf.global_settings", "lilya.enums", "lilya.status", "lilya.types")
+HEIRS = ("lilya.controllers", "lilya.requests", "lilya.websockets")
+OPTIONS = {
+    **{module: {"show_if_no_docstring": True, "show_labels": False} for module in WORDS},
+    **{module: {"inherited_members": True} for module in HEIRS},
+}
+
+# For what stands on a page beside something else.
+MODULE_ALONE = """\
+    options:
+      members: false
+"""
+MEMBER = """\
+    options:
+      show_root_heading: true
+      show_root_full_path: false
+      inherited_members: true
+"""
+
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Put the pages into the navigation, below what `mkdocs.yml` lists under "Reference"."""
@@ -27,9 +49,11 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the pages themselves."""
+    """Add the pages themselves, except those that somebody has written by hand in docs/reference/."""
     for module, path in public_modules().items():
-        content = write_package_page(module, path) if path.name == "__init__.py" else f"::: {module}\n"
+        if files.get_file_from_path(page_of(module)) is not None:
+            continue
+        content = write_package_page(module, path) if path.name == "__init__.py" else write_page(module)
         content = f"---\ntitle: {module}\n---\n\n# `{module}`\n\n{content}"
         files.append(File.generated(config, page_of(module), content=content))
     return files
@@ -51,6 +75,13 @@ def page_of(module: str) -> str:
     return f"reference/{module}.md"
 
 
+def write_page(module: str) -> str:
+    """A page for a module, from its docstrings."""
+    options = OPTIONS.get(module, {})
+    lines = [f"      {option}: {str(value).lower()}\n" for option, value in options.items()]
+    return f"::: {module}\n" + ("    options:\n" + "".join(lines) if lines else "")
+
+
 def write_package_page(module: str, path: Path) -> str:
     """
     A page for a package, which only re-exports.
@@ -63,10 +94,17 @@ def write_package_page(module: str, path: Path) -> str:
         if any(part.startswith("_") for part in source.split(".")):
             documented.append(name)
         else:
-            linked.append(f"- `{name}`, from [`{source}`]({source}.md)")
-    members = [name for name in documented if not name.startswith("__")]
-    options = f"    options:\n      members: {members or 'false'}\n"
-    return f"::: {module}\n{options}\n" + "\n".join(linked) + "\n"
+            linked.append(link_to(source, name))
+    page = "\n".join([f"::: {module}", MODULE_ALONE, *linked, ""])
+    return page + "".join(f"\n::: {module}.{name}\n{MEMBER}" for name in documented if not name.startswith("__"))
+
+
+def link_to(source: str, name: str) -> str:
+    """A line about a name that has its place on the page of another module."""
+    found = getattr(importlib.import_module(source), name)
+    home = getattr(found, "__name__", name)
+    what = f"the same as `{home}`" if home != name else (found.__doc__ or "").strip().partition("\n")[0]
+    return f"- [`{name}`][{source}.{home}]: {what}"
 
 
 def re_exports(path: Path) -> Iterator[tuple[str, str]]:

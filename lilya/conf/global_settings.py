@@ -27,8 +27,8 @@ class Settings:
     routes: Sequence[Any] = ()
     middleware: Sequence[Any] = ()
     permissions: Sequence[Any] = ()
-    exception_handlers: Mapping[Any, Any] = {}  # noqa: RUF012 - read only
-    dependencies: Mapping[str, Any] = {}  # noqa: RUF012 - read only
+    exception_handlers: Mapping[Any, Any] = {}
+    dependencies: Mapping[str, Any] = {}
     before_request: Sequence[Any] = ()
     after_request: Sequence[Any] = ()
     on_startup: Sequence[Any] | None = None

@@ -27,7 +27,7 @@ from lilya.exceptions import ContinueRouting, ImproperlyConfigured, MethodNotAll
 from lilya.responses import PlainText, RedirectResponse
 from lilya.routing._index import Index
 from lilya.routing._pattern import Pattern, Shape
-from lilya.transformers import Transformer
+from lilya.transformers import PathTransformer, Transformer
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocketClose
 
@@ -45,9 +45,6 @@ class _Rest(Transformer[str]):
     regex = r"[\s\S]*"
 
     def transform(self, value: str) -> str:
-        return value
-
-    def normalise(self, value: str) -> str:
         return value
 
 
@@ -135,8 +132,12 @@ class RouteTable:
     Args:
         branches: In order of declaration.
         redirect_slashes: Redirect HTTP to the other spelling of a trailing slash.
-        missing: What answers a scope that nothing matches; None raises `NotFound` for the layers outside.
+        missing: What answers a scope that nothing matches; None raises `NotFound` for the layers of the application
+            around, and is a plain refusal where there is none.
         falls_through: Nothing matches here: let the table outside try its next branch (`missing` is not asked).
+        within: The prefix of the mounts around this table, for messages.
+        owns_scope: No layer stands between whoever made the scope and this table, so that handlers may be handed it
+            as it is, without another copy.
         reported: Pairs of templates whose conflict has been logged; updated, so that each is logged once.
     """
 
@@ -147,10 +148,16 @@ class RouteTable:
         redirect_slashes: bool = True,
         missing: ASGIApp | None = None,
         falls_through: bool = False,
+        within: str = "",
         reported: set[tuple[str, str]] | None = None,
+        owns_scope: bool = False,
     ) -> None:
+        self.owns_scope = owns_scope
         self.branches = list(branches)
+        self._within = within
         self._reported = reported if reported is not None else set()
+        # What the mounts that do not fall through take: everything, of whatever kind, below their prefix.
+        self._taken = Index()
         self.redirect_slashes = redirect_slashes
         self.missing = missing
         self.falls_through = falls_through
@@ -158,21 +165,27 @@ class RouteTable:
         for number, branch in enumerate(self.branches):
             for kind, index in self.indexes.items():
                 if branch.kind is None or branch.kind == kind:
-                    self._add(index, kind, number, branch)
+                    self._report_covered(index, kind, branch)
+                    index.add(branch.pattern, number)
+            if branch.mount and branch.probe is None and branch.pattern.has_tail:
+                pattern = branch.pattern
+                everything = Shape(("", ""), [(REST, PathTransformer())])
+                self._taken.add(Pattern(pattern.template, (*pattern.segments[:-1], everything), pattern.names), number)
 
-    def _add(self, index: Index, kind: str, number: int, branch: Branch) -> None:
-        earlier = index.covered(branch.pattern)
-        if earlier is not None and _hides(self.branches[earlier], branch):
-            pair = (self.branches[earlier].pattern.template, branch.pattern.template)
+    def _report_covered(self, index: Index, kind: str, branch: Branch) -> None:
+        for earlier in (index.covered(branch.pattern), self._taken.covered(branch.pattern)):
+            if earlier is None or not _hides(self.branches[earlier], branch):
+                continue
+            pair = (self._within + self.branches[earlier].pattern.template, self._within + branch.pattern.template)
             if pair not in self._reported:
                 self._reported.add(pair)
                 logger.warning(
-                    "The %s route %s can never be reached: %s, declared earlier, takes everything that it matches",
-                    kind,
+                    "The %s %s can never be reached: %s, declared earlier, takes everything that it matches",
+                    "mount" if branch.mount else f"{kind} route",
                     pair[1],
                     pair[0],
                 )
-        index.add(branch.pattern, number)
+            return
 
     def prepare(self, mounts: tuple[Branch, ...]) -> None:
         """Let every branch compile what it needs behind these mounts."""
@@ -182,17 +195,18 @@ class RouteTable:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the first branch that matches and answers."""
-        path = get_route_path(scope)
-        method = scope.get("method")
-        allowed: set[str] = set()
+        path = get_route_path(scope) if scope.get("root_path") else scope["path"]
+        allowed: frozenset[str] = frozenset()
         partial: tuple[Branch, dict[str, Any]] | None = None
-        branches = self.branches
+        outer = scope.get("path_params")
         for number, values in self.indexes[scope["type"]].match(path):
-            branch = branches[number]
+            branch = self.branches[number]
             params = branch.pattern.convert(values)
             if params is None:
                 continue
-            if branch.methods is not None and method not in branch.methods:
+            if outer:
+                params = {**outer, **params}
+            if branch.methods is not None and scope["method"] not in branch.methods:
                 allowed |= branch.methods
                 continue
             if branch.probe is not None:
@@ -202,33 +216,37 @@ class RouteTable:
                 if fit is Match.PARTIAL:
                     partial = partial or (branch, params)
                     continue
-            if await self._answered(branch, self._child(branch, params, scope, path), scope, receive, send):
+            if await self._answered(branch, params, path, scope, receive, send):
                 return
-        if partial is not None:
-            child = self._child(*partial, scope, path)
-            if await self._answered(partial[0], child, scope, receive, send):
-                return
+        if partial is not None and await self._answered(*partial, path, scope, receive, send):
+            return
         await self._not_matched(path, allowed, scope, receive, send)
 
     def _child(self, branch: Branch, params: dict[str, Any], scope: Scope, path: str) -> Scope:
-        """The scope for what is behind a branch; the parent's learns which route it was (for layers and logs)."""
-        scope.update(branch.tell)
-        if branch.mount:
-            params.pop(REST, None)
-        outer = scope.get("path_params")
-        child = {**scope, "path_params": {**outer, **params} if outer else params}
+        """The scope for what is behind a branch."""
+        child = {**scope, **branch.tell, "path_params": params}
         if branch.prefix:
             root_path = scope.get("root_path", "")
             child.setdefault("app_root_path", root_path)
             child["root_path"] = root_path + "/".join(path.split("/", branch.prefix + 1)[: branch.prefix + 1])
         if branch.mount:
+            params.pop(REST, None)
             child[MOUNTS] = (*scope.get(MOUNTS, ()), branch)
             child["dependencies"] = [*scope.get("dependencies", ()), *branch.dependencies]
         return child
 
-    async def _answered(self, branch: Branch, child: Scope, scope: Scope, receive: Receive, send: Send) -> bool:
+    async def _answered(
+        self, branch: Branch, params: dict[str, Any], path: str, scope: Scope, receive: Receive, send: Send
+    ) -> bool:
         """Run one branch; False if the next one shall have its turn."""
         wire = scope[WIRE]
+        # The layers around this table learn which route it was, and so do the logs.
+        scope.update(branch.tell)
+        if self.owns_scope and not branch.prefix and not branch.mount:
+            child = scope
+            child["path_params"] = params
+        else:
+            child = self._child(branch, params, scope, path)
         try:
             await branch.app(child, receive, send)
         except ContinueRouting:
@@ -267,11 +285,13 @@ class RouteTable:
             if params is not None:
                 yield self.branches[number], params
 
-    async def _not_matched(self, path: str, allowed: set[str], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _not_matched(
+        self, path: str, allowed: frozenset[str], scope: Scope, receive: Receive, send: Send
+    ) -> None:
         if allowed:
             await self._wrong_method(allowed, scope, receive, send)
             return
-        if scope["type"] == "http" and self.redirect_slashes and self._other_spelling(path):
+        if scope["type"] == "http" and self.redirect_slashes and self._other_spelling(path, scope):
             url = URL.build_from_scope(scope)
             other = url.path[:-1] if path.endswith("/") else url.path + "/"
             await RedirectResponse(str(url.replace(path=other)))(scope, receive, send)
@@ -281,15 +301,25 @@ class RouteTable:
         if self.missing is not None:
             await self.missing(scope, receive, send)
             return
+        if "app" not in scope:
+            await _not_found(scope, receive, send)
+            return
         near = self.indexes[scope["type"]].nearest(path)
         hint = self.branches[near].pattern.template if near is not None else None
-        raise NotFound(status_code=404, near=hint)
+        raise NotFound(near=hint)
 
-    def _other_spelling(self, path: str) -> bool:
-        other = path[:-1] if path.endswith("/") else path + "/"
-        return bool(other) and any(branch.redirect_slashes for branch, _ in self._candidates("http", other))
+    def _other_spelling(self, path: str, scope: Scope) -> bool:
+        other, whole = (text[:-1] if path.endswith("/") else text + "/" for text in (path, scope["path"]))
+        moved = {**scope, "path": whole}
+        for branch, params in self._candidates("http", other) if other else ():
+            # A mount that falls through has to be asked, or two spellings of nothing would redirect to each other.
+            if branch.redirect_slashes and (
+                branch.probe is None or branch.probe(self._child(branch, params, moved, other)) is not Match.NONE
+            ):
+                return True
+        return False
 
-    async def _wrong_method(self, allowed: set[str], scope: Scope, receive: Receive, send: Send) -> None:
+    async def _wrong_method(self, allowed: frozenset[str], scope: Scope, receive: Receive, send: Send) -> None:
         headers = {"allow": ", ".join(sorted(allowed))}
         if "app" in scope:
             raise MethodNotAllowed(headers=headers)
@@ -298,15 +328,15 @@ class RouteTable:
 
 def _hides(earlier: Branch, later: Branch) -> bool:
     """Whether a branch whose pattern covers another one's leaves nothing to it."""
-    if earlier.probe is not None or later.mount or earlier.tell["route"] is later.tell["route"]:
+    if earlier.probe is not None or earlier.tell["route"] is later.tell["route"]:
+        return False
+    if later.mount and not earlier.mount:
         return False
     return earlier.methods is None or (later.methods is not None and later.methods <= earlier.methods)
 
 
-async def not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    """What a router that stands alone answers when nothing matches: 404, or a close before accept (403)."""
-    if "app" in scope:
-        raise NotFound
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    # A router or route that stands alone: a plain 404, or a close before accept, which is a 403.
     if scope["type"] == "websocket":
         await WebSocketClose()(scope, receive, send)
     else:

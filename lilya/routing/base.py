@@ -3,14 +3,28 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from lilya._define import listed
+from lilya._importer import import_string
 from lilya._layers import Layers
 from lilya._session import conduct
 from lilya.datastructures import URLPath
+from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._pattern import Pattern, parse_pattern
-from lilya.routing._table import Branch, RouteTable, not_found
-from lilya.types import Receive, Scope, Send
+from lilya.routing._table import Branch, RouteTable
+from lilya.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Around", "BasePath", "Mountable", "NoMatchFound", "PassPartialMatches", "describe", "find_path", "get_name"]
+__all__ = [
+    "Around",
+    "BasePath",
+    "Mountable",
+    "NoMatchFound",
+    "PassPartialMatches",
+    "checked_app",
+    "checked_routes",
+    "describe",
+    "find_path",
+    "get_name",
+]
 
 
 class NoMatchFound(Exception):
@@ -35,9 +49,19 @@ class Around:
         include_dependencies: Maps of the includes, from the outside in; a mounted application does.
         overrides: The application's overrides; the live mapping.
         redirect_slashes: Whether every include around allows it.
+        within: The prefix of the mounts around, down to where `prefix` begins; for messages.
+        reported: See `RouteTable`.
     """
 
-    __slots__ = ("app_dependencies", "include_dependencies", "overrides", "prefix", "redirect_slashes")
+    __slots__ = (
+        "app_dependencies",
+        "include_dependencies",
+        "overrides",
+        "prefix",
+        "redirect_slashes",
+        "reported",
+        "within",
+    )
 
     def __init__(
         self,
@@ -46,28 +70,43 @@ class Around:
         include_dependencies: tuple[Mapping[str, Any], ...] = (),
         overrides: Mapping[str, Any] | None = None,
         redirect_slashes: bool = True,
+        within: str = "",
+        reported: set[tuple[str, str]] | None = None,
     ) -> None:
         self.prefix = prefix or parse_pattern("", allow_empty=True)
         self.app_dependencies = app_dependencies
         self.include_dependencies = include_dependencies
         self.overrides = overrides or {}
         self.redirect_slashes = redirect_slashes
+        self.within = within
+        self.reported = reported if reported is not None else set()
 
     @property
     def dependencies(self) -> tuple[Mapping[str, Any], ...]:
         """All maps a handler here can draw on, the strongest last."""
         return self.app_dependencies + self.include_dependencies
 
+    @property
+    def handed_on(self) -> tuple[Mapping[str, Any], ...]:
+        """The includes' maps as a mounted application gets them: with what this application overrides of them."""
+        return tuple(
+            {name: self.overrides.get(name, dependency) for name, dependency in declared.items()}
+            for declared in self.include_dependencies
+        )
+
     def inside(
         self, prefix: Pattern, dependencies: Mapping[str, Any], redirect_slashes: bool, *, own_table: bool = False
     ) -> "Around":
         """What surrounds the routes of an include here; one with its own table begins a new prefix."""
+        joined = self.prefix.joined(prefix)
         return Around(
-            None if own_table else self.prefix.joined(prefix),
+            None if own_table else joined,
             self.app_dependencies,
             (*self.include_dependencies, dependencies) if dependencies else self.include_dependencies,
             self.overrides,
             self.redirect_slashes and redirect_slashes,
+            self.within + joined.template if own_table else self.within,
+            self.reported,
         )
 
 
@@ -100,7 +139,7 @@ class BasePath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve this one route as an application."""
         if self._alone is None:
-            self._alone = RouteTable(self.branches(Around()), missing=not_found)
+            self._alone = RouteTable(self.branches(Around()))
         await conduct(self._alone, {**scope}, receive, send)
 
 
@@ -142,6 +181,36 @@ def find_path(routes: Iterable[BasePath], name: str, path_params: Mapping[str, A
         except NoMatchFound:
             continue
     raise NoMatchFound(name, path_params)
+
+
+def checked_routes(where: str, routes: Iterable[Any] | None) -> list[BasePath]:
+    """
+    A declared list of routes, if it is one.
+
+    Raises:
+        ImproperlyConfigured: It is no list, or something in it is no route.
+    """
+    checked = list(listed(where, routes))
+    for route in checked:
+        if not isinstance(route, BasePath):
+            raise ImproperlyConfigured(f"{where}: {route!r} is not a route. Use Path, WebSocketPath, Include or Host.")
+    return checked
+
+
+def checked_app(where: str, app: Any) -> ASGIApp:
+    """
+    An application to mount, or the one behind its import path.
+
+    Raises:
+        ImproperlyConfigured: It is none, for instance a class instead of an instance.
+    """
+    if isinstance(app, str):
+        app = import_string(app)
+    if not callable(app) or (isinstance(app, type) and not callable(getattr(app, "__await__", None))):
+        raise ImproperlyConfigured(
+            f"{where}: {app!r} is not an ASGI application. Give an instance such as Lilya(), or its import path."
+        )
+    return app  # type: ignore[no-any-return]  # ASGI applications are only known by calling them
 
 
 def describe(route: BasePath, path: str) -> str:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from lilya._importer import import_string
 from lilya._layers import Layers
 from lilya.datastructures import Header, URLPath
 from lilya.enums import Match
@@ -12,7 +11,7 @@ from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._index import Index
 from lilya.routing._pattern import parse_pattern
 from lilya.routing._table import Branch
-from lilya.routing.base import Around, BasePath, Mountable, NoMatchFound, describe, find_path
+from lilya.routing.base import Around, BasePath, Mountable, NoMatchFound, checked_app, describe, find_path
 from lilya.routing.include import mount_branches
 from lilya.types import ASGIApp, ExceptionHandlers, Receive, Scope, Send
 
@@ -57,7 +56,7 @@ class Host(BasePath):
         if self._pattern.depth != 1:
             raise ImproperlyConfigured(f"{describe(self, host)}: a host name has no slash.")
         self._has_port = bool(_port_of(host))
-        self.app: ASGIApp = import_string(app) if isinstance(app, str) else app
+        self.app: ASGIApp = checked_app(describe(self, host), app)
         self.name = name
         self.dependencies = dict(dependencies or {})
         self.layers = Layers(

@@ -9,8 +9,17 @@ from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._pattern import Pattern, parse_pattern
 from lilya.routing._table import Branch, RouteTable, mount_patterns
-from lilya.routing.base import Around, BasePath, Mountable, NoMatchFound, describe, find_path
-from lilya.types import ASGIApp, ExceptionHandlers
+from lilya.routing.base import (
+    Around,
+    BasePath,
+    Mountable,
+    NoMatchFound,
+    checked_app,
+    checked_routes,
+    describe,
+    find_path,
+)
+from lilya.types import ASGIApp, ExceptionHandlers, Receive, Scope, Send
 
 __all__ = ["Include"]
 
@@ -66,15 +75,8 @@ class Include(BasePath):
         mount_patterns(self.pattern)
         if namespace is not None:
             routes = import_string(f"{namespace}.{pattern or DEFAULT_PATTERN}")
-        self.app: ASGIApp | None = import_string(app) if isinstance(app, str) else app
-        if self.app is not None and not callable(self.app):
-            raise ImproperlyConfigured(f"{where}: {self.app!r} is not an ASGI application.")
-        self._routes = list(routes) if routes is not None else None
-        for route in self._routes or ():
-            if not isinstance(route, BasePath):
-                raise ImproperlyConfigured(
-                    f"{where}: {route!r} is not a route. Use Path, WebSocketPath, Include or Host."
-                )
+        self.app: ASGIApp | None = checked_app(where, app) if app is not None else None
+        self._routes = checked_routes(f"{where}: routes", routes) if routes is not None else None
         self.name = name
         self.include_in_schema = include_in_schema
         self.deprecated = deprecated
@@ -153,9 +155,12 @@ def mount_branches(
             (branch for inner in routes for branch in inner.branches(inside)),
             redirect_slashes=inside.redirect_slashes,
             falls_through=True,
+            within=inside.within,
+            reported=inside.reported,
         )
     assert app is not None
-    composed = compose(app, route.layers)
+    foreign = table is None and not isinstance(app, Mountable)
+    composed = compose(_Foreign(app) if foreign else app, route.layers)
     for pattern in mount_patterns(full):
         yield Branch(
             pattern,
@@ -166,10 +171,27 @@ def mount_branches(
             prefix=full.depth,
             mount=True,
             probe=table.probe if table is not None else None,
-            dependencies=() if table is not None else inside.include_dependencies,
+            dependencies=() if table is not None else inside.handed_on,
             prepare=table.prepare if table is not None else app.prepare if isinstance(app, Mountable) else None,
             redirect_slashes=inside.redirect_slashes,
         )
+
+
+class _Foreign:
+    """
+    An application that is not ours: it learns where it is mounted from `root_path`, as ASGI has it, and nothing more.
+
+    Other frameworks keep `router` and `app_root_path` in the scope, too, and would look for their routes among ours.
+    """
+
+    __slots__ = ("app",)
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        inner = {key: value for key, value in scope.items() if key not in ("app_root_path", "router")}
+        await self.app(inner, receive, send)
 
 
 def _parse_prefix(path: str) -> Pattern:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
+from lilya._define import listed
 from lilya._endpoints import Place, is_function, make_endpoint, resolve
 from lilya._layers import Layers, compose
 from lilya.datastructures import URLPath
@@ -134,8 +135,11 @@ class Path(HandlerPath):
         if methods is None and is_function(self.handler):
             methods = ["GET"]
         if methods is not None:
-            upper = {method.upper() for method in methods}
+            upper = {method.upper() for method in listed(f"{describe(self, path)}: methods", methods)}
             self.methods = frozenset(upper | {"HEAD"} if "GET" in upper else upper)
 
 
-Route = RoutePath = Path
+Route = Path
+"""The same as `Path`."""
+RoutePath = Path
+"""The same as `Path`."""

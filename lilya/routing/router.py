@@ -3,16 +3,17 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from lilya._endpoints import SHARED
+from lilya._define import listed
 from lilya._layers import Layers, compose
 from lilya._lifespan import check_lifespan, from_hooks, serve_lifespan
 from lilya._plan import SharedValues
-from lilya._session import conduct
+from lilya._session import conduct, conduct_websocket
+from lilya._wire import WIRE, Wire
 from lilya.datastructures import URLPath
 from lilya.enums import Event
 from lilya.exceptions import ImproperlyConfigured
-from lilya.routing._table import Branch, RouteTable, not_found
-from lilya.routing.base import Around, BasePath, Mountable, find_path
+from lilya.routing._table import Branch, RouteTable
+from lilya.routing.base import Around, BasePath, Mountable, checked_routes, find_path
 from lilya.routing.host import Host
 from lilya.routing.include import Include
 from lilya.routing.path import Path
@@ -33,16 +34,37 @@ class RoutingMethodsMixin:
     def _add(self, route: BasePath) -> None:
         self.router.routes.append(route)
 
-    def websocket(self, path: str, name: str | None = None, **options: Any) -> Callable[[Handler], Handler]:
+    def websocket(
+        self,
+        path: str,
+        name: str | None = None,
+        middleware: Iterable[Any] | None = None,
+        permissions: Iterable[Any] | None = None,
+        exception_handlers: ExceptionHandlers | None = None,
+        dependencies: Mapping[str, Any] | None = None,
+        before_request: Iterable[Callable[..., Any]] | None = None,
+        after_request: Iterable[Callable[..., Any]] | None = None,
+        **options: Any,
+    ) -> Callable[[Handler], Handler]:
         """
         Declare a WebSocket route: `@app.websocket("/ws/<username>")`. The function itself is returned.
 
-        Args:
-            path, name, **options: As for `WebSocketPath`.
+        Arguments as for `WebSocketPath`.
         """
 
         def declare(handler: Handler) -> Handler:
-            self._add(WebSocketPath(path, handler, name=name, **options))
+            self.add_websocket_route(
+                path,
+                handler,
+                name,
+                middleware,
+                permissions,
+                exception_handlers,
+                dependencies,
+                before_request,
+                after_request,
+                **options,
+            )
             return handler
 
         return declare
@@ -96,9 +118,34 @@ class RoutingMethodsMixin:
         """Add an HTTP route; arguments as for `Path`."""
         self._add(Path(path, handler, methods=methods, name=name, **options))
 
-    def add_websocket_route(self, path: str, handler: Any, name: str | None = None, **options: Any) -> None:
+    def add_websocket_route(
+        self,
+        path: str,
+        handler: Any,
+        name: str | None = None,
+        middleware: Iterable[Any] | None = None,
+        permissions: Iterable[Any] | None = None,
+        exception_handlers: ExceptionHandlers | None = None,
+        dependencies: Mapping[str, Any] | None = None,
+        before_request: Iterable[Callable[..., Any]] | None = None,
+        after_request: Iterable[Callable[..., Any]] | None = None,
+        **options: Any,
+    ) -> None:
         """Add a WebSocket route; arguments as for `WebSocketPath`."""
-        self._add(WebSocketPath(path, handler, name=name, **options))
+        self._add(
+            WebSocketPath(
+                path,
+                handler,
+                name=name,
+                middleware=middleware,
+                permissions=permissions,
+                exception_handlers=exception_handlers,
+                dependencies=dependencies,
+                before_request=before_request,
+                after_request=after_request,
+                **options,
+            )
+        )
 
     def include(self, path: str, app: Any = None, name: str | None = None, **options: Any) -> None:
         """Add an `Include`; arguments as for it."""
@@ -137,7 +184,7 @@ class Router(Mountable, RoutingMethodsMixin):
     Args:
         routes: `Path`, `WebSocketPath`, `Include` and `Host`.
         redirect_slashes: Redirect HTTP (303) to the other spelling of a trailing slash where only that one exists.
-        default: The ASGI application for whatever nothing matches.
+        default: The ASGI application for whatever nothing matches; without one that is not found.
         on_startup, on_shutdown: Functions without arguments, sync or async.
         lifespan: Instead of both: a context manager made by `lifespan(app)`.
         middleware, permissions, exception_handlers, before_request, after_request: The layers around all routes.
@@ -167,11 +214,11 @@ class Router(Mountable, RoutingMethodsMixin):
         deprecated: bool | None = None,
         is_sub_router: bool = False,
     ) -> None:
-        self._routes = list(routes or ())
+        self._routes = checked_routes("routes", routes)
         self.redirect_slashes = redirect_slashes
-        self.default: ASGIApp = default or not_found
-        self.on_startup = list(on_startup or ())
-        self.on_shutdown = list(on_shutdown or ())
+        self.default = default
+        self.on_startup = list(listed("on_startup", on_startup, callables=True))
+        self.on_shutdown = list(listed("on_shutdown", on_shutdown, callables=True))
         if lifespan is not None and (self.on_startup or self.on_shutdown):
             raise ImproperlyConfigured("Give either lifespan= or on_startup=/on_shutdown=, not both.")
         self._lifespan = check_lifespan(lifespan) if lifespan is not None else None
@@ -196,7 +243,6 @@ class Router(Mountable, RoutingMethodsMixin):
         # Whether a connection has come: from then on layers are fixed.
         self.served = False
         self._reported: set[tuple[str, str]] = set()
-        self._check_routes()
 
     @property
     def routes(self) -> list[BasePath]:
@@ -219,14 +265,16 @@ class Router(Mountable, RoutingMethodsMixin):
         entry = self._entry
         if entry is None or self._compiled_count != len(self._routes):
             entry = self._compile()
-        if SHARED not in scope:
-            # The outermost one: without a lifespan this is the first moment at which all is declared.
-            if not self.served:
-                self.prepare()
-                self.served = True
-            scope["router"] = self
-            scope[SHARED] = self.shared
-        return conduct(entry, scope, receive, send, debug, codec)
+        if WIRE in scope:
+            return entry(scope, receive, send)
+        if not self.served:
+            # Without a lifespan this is the first moment at which all is declared.
+            self.prepare()
+            self.served = True
+        scope["router"] = self
+        if scope["type"] == "websocket":
+            return conduct_websocket(entry, scope, Wire(receive, send, codec, self.shared), debug)
+        return conduct(entry, scope, receive, send, debug, codec, self.shared)
 
     async def serve_lifespan(self, app: Any, scope: Scope, receive: Receive, send: Send) -> None:
         """Run startup and shutdown for `app`, which is this router or the application around it."""
@@ -243,10 +291,11 @@ class Router(Mountable, RoutingMethodsMixin):
         self._table.prepare(mounts)
 
     def _compile(self) -> ASGIApp:
-        self._check_routes()
+        checked_routes("routes", self._routes)
         around = Around(
             app_dependencies=(self.dependencies,) if self.dependencies else (),
             overrides=self.dependency_overrides,
+            reported=self._reported,
         )
         self._compiled_count = len(self._routes)
         self._table = RouteTable(
@@ -254,16 +303,10 @@ class Router(Mountable, RoutingMethodsMixin):
             redirect_slashes=self.redirect_slashes,
             missing=self.default,
             reported=self._reported,
+            owns_scope=not self.layers,
         )
         self._entry = compose(self._table, self.layers, answers=True)
         return self._entry
-
-    def _check_routes(self) -> None:
-        for route in self._routes:
-            if not isinstance(route, BasePath):
-                raise ImproperlyConfigured(
-                    f"{route!r} among the routes is not a route. Use Path, WebSocketPath, Include or Host."
-                )
 
     # -- declaring -----------------------------------------------------------------------------------------------
 
@@ -272,6 +315,7 @@ class Router(Mountable, RoutingMethodsMixin):
             raise ImproperlyConfigured(
                 f"on_event({event!r}) cannot be combined with lifespan=: do it inside the lifespan."
             )
+        listed(f"on_event({event!r})", [hook], callables=True)
         if event in ("startup", Event.ON_STARTUP):
             self.on_startup.append(hook)
         elif event in ("shutdown", Event.ON_SHUTDOWN):
@@ -294,3 +338,4 @@ class Router(Mountable, RoutingMethodsMixin):
 
 
 BaseRouter = Router
+"""The same as `Router`."""

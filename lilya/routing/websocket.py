@@ -62,3 +62,4 @@ class WebSocketPath(HandlerPath):
 
 
 WebSocketRoute = WebSocketPath
+"""The same as `WebSocketPath`."""

@@ -96,9 +96,7 @@ LATER = frozenset(
         "instruments",
         "limits",
         "messages.*",
-        "middleware.*",
         "observability.*",
-        "permissions.*",
         "server.*",
     }
 )

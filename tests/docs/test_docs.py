@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 from pytest_examples import CodeExample, EvalExample, find_examples
 
+from lilya import encoders
+from lilya.transformers import TRANSFORMER_TYPES
 from tests.support.async_tests import run_async
 from tests.support.servers import ROOT
 
@@ -39,6 +41,16 @@ def titled_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[P
     yield tmp_path
     for file in tmp_path.glob("*.py"):
         sys.modules.pop(file.stem, None)
+
+
+@pytest.fixture(autouse=True)
+def registries() -> Iterator[None]:
+    """What a block registers for the whole process is gone when the block is."""
+    types, registered = dict(TRANSFORMER_TYPES), list(encoders._registered)
+    yield
+    TRANSFORMER_TYPES.clear()
+    TRANSFORMER_TYPES.update(types)
+    encoders._registered[:] = registered
 
 
 def run_tests_in(block_globals: dict[str, object]) -> None:

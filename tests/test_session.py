@@ -1,0 +1,485 @@
+"""A connection from the first message to the last: whatever happens inside, it ends once and properly."""
+
+import asyncio
+import gc
+import logging
+import weakref
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lilya._session import conduct, finish
+from lilya._wire import WIRE
+from lilya.context import request_context
+from lilya.exceptions import (
+    ContinueRouting,
+    HTTPException,
+    ImproperlyConfigured,
+    WebSocketDisconnect,
+    WebSocketException,
+)
+from lilya.responses import FileResponse, PlainText, StreamingResponse
+from lilya.serializers import Serializer
+from lilya.types import ASGIApp, Message, Receive, Scope, Send
+from lilya.websockets import WebSocket
+from tests.contract.peer import CLOSED, CONNECT, Peer, connected, converse, disconnect, text_frame, websocket_scope
+
+ACCEPTED: Message = {"type": "websocket.accept", "subprotocol": None, "headers": []}
+
+
+@pytest.fixture(autouse=True)
+def log_everything(caplog: pytest.LogCaptureFixture) -> None:
+    """`caplog.records` is the log of one test, from DEBUG upwards."""
+    caplog.set_level(logging.DEBUG, "lilya")
+
+
+def conducted(app: ASGIApp, **options: Any) -> ASGIApp:
+    """`app` as the outermost application runs it."""
+
+    async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
+        await conduct(app, {**scope}, receive, send, **options)
+
+    return outermost
+
+
+def handling(handler: Callable[[WebSocket], Any]) -> ASGIApp:
+    """A handler that is given a `WebSocket`, as an application."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await handler(WebSocket(scope, receive, send))
+
+    return app
+
+
+def faults(caplog: pytest.LogCaptureFixture) -> list[BaseException | None]:
+    """The exceptions that were logged at ERROR."""
+    return [record.exc_info[1] if record.exc_info else None for record in caplog.records if record.levelno >= 40]
+
+
+def status_and_body(peer: Peer) -> tuple[int, bytes]:
+    """The HTTP response that a peer was sent."""
+    assert peer.sent[-1].get("more_body", False) is False
+    return peer.sent[0]["status"], b"".join(message["body"] for message in peer.sent[1:])
+
+
+# --- Around an application -------------------------------------------------------------------------------------------
+
+
+async def test_conduct_puts_one_wire_into_the_scope() -> None:
+    """Inside another application that does so already, the inner one is simply called."""
+    wires: list[Any] = []
+
+    async def inner(scope: Scope, receive: Receive, send: Send) -> None:
+        wires.append(scope[WIRE])
+        await WebSocket(scope, receive, send).close()
+
+    async def outer(scope: Scope, receive: Receive, send: Send) -> None:
+        wires.append(scope[WIRE])
+        await conduct(inner, {**scope}, receive, send)
+
+    peer = await converse(conducted(outer))
+    assert len(set(wires)) == 1
+    assert len(wires) == 2
+    assert peer.sent == [CLOSED]
+
+
+async def test_conduct_refuses_other_scopes() -> None:
+    """A lifespan is for an application, and the text says so."""
+    peer = Peer()
+    with pytest.raises(RuntimeError, match="'lifespan'"):
+        await conduct(handling(WebSocket.close), {"type": "lifespan"}, peer.receive, peer.send)
+
+
+async def test_conduct_uses_the_codec_it_is_given() -> None:
+    """JSON is written and read by the application's serializer."""
+
+    class Loud(Serializer):
+        def dumps(self, value: Any) -> str:
+            return f"!{value}"
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_json(1)
+
+    peer = await converse(conducted(handling(handler), codec=Loud()))
+    assert peer.sent[1]["text"] == "!1"
+
+
+async def test_conduct_sets_the_context() -> None:
+    """`lilya.context` shows the connection that is being served, WebSocket or HTTP."""
+    paths: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        paths.append(request_context["path"])
+        await PlainText("x")(scope, receive, send)
+
+    await converse(conducted(app), scope=websocket_scope("/ws"))
+    await converse(conducted(app), scope={"type": "http", "method": "GET", "path": "/http", "headers": []})
+    assert paths == ["/ws", "/http"]
+
+
+async def test_connection_is_freed_when_it_has_ended() -> None:
+    """No cycle keeps a `WebSocket` of a connection alive that ended without an exception."""
+    kept: list[weakref.ref[WebSocket]] = []
+
+    async def handler(websocket: WebSocket) -> None:
+        kept.append(weakref.ref(websocket))
+        websocket._wire.websocket = websocket
+        await websocket.accept()
+
+    gc.collect()
+    gc.disable()
+    try:
+        await converse(conducted(handling(handler)))
+        assert [reference() for reference in kept] == [None]
+    finally:
+        gc.enable()
+
+
+# --- A return --------------------------------------------------------------------------------------------------------
+
+
+async def test_return_closes_what_is_open() -> None:
+    """1000 after accept; a close of the handler's own stands."""
+
+    async def closing(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close(4000)
+
+    assert (await converse(conducted(handling(WebSocket.accept)))).sent == [ACCEPTED, CLOSED]
+    assert (await converse(conducted(handling(closing)))).sent == [ACCEPTED, {**CLOSED, "code": 4000}]
+
+
+async def test_return_after_the_client_left_says_nothing() -> None:
+    """In the handshake or later."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        assert [text async for text in websocket.iter_text()] == ["a"]
+
+    async def looking(websocket: WebSocket) -> None:
+        assert await websocket.receive() == disconnect(1006)
+
+    peer = await converse(conducted(handling(handler)), text_frame("a"), disconnect())
+    assert peer.sent == [ACCEPTED]
+    peer = Peer(disconnect(1006))
+    await conducted(handling(looking))(websocket_scope(), peer.receive, peer.send)
+    assert peer.sent == []
+
+
+async def test_return_without_an_answer_is_404_and_an_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Also when not even the connect message was received."""
+
+    async def nothing(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+    async def receiving(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+
+    for app in (nothing, receiving):
+        caplog.clear()
+        peer = await converse(conducted(app))
+        assert status_and_body(peer) == (404, b"The resource cannot be found.")
+        (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+        assert "returned without accept() or close()" in record.getMessage()
+
+
+async def test_return_in_the_middle_of_a_denial_completes_it() -> None:
+    """The body that was begun gets its end."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+
+    assert status_and_body(await converse(conducted(handling(handler)))) == (401, b"")
+
+
+async def test_continue_routing_out_of_everything_is_404(caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody took it: not found, and no mistake."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ContinueRouting
+
+    assert status_and_body(await converse(conducted(app)))[0] == 404
+    assert faults(caplog) == []
+
+
+async def test_finish_closes_only_what_is_open() -> None:
+    """Nothing before accept, nothing after the end."""
+    websocket, peer = connected()
+    await finish(websocket)
+    await finish(websocket)
+    assert peer.sent == [CLOSED]
+
+
+# --- A client that leaves while we end -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", [None, HTTPException(status_code=401), ValueError()])
+async def test_client_that_leaves_while_the_connection_is_ended_is_no_error(
+    caplog: pytest.LogCaptureFixture, error: Exception | None
+) -> None:
+    """Before accept and after it: nothing is sent, and nothing comes out."""
+
+    async def handler(websocket: WebSocket) -> None:
+        if error is not None:
+            raise error
+
+    peer = Peer(disconnect(1006))
+    await conducted(handling(handler))(websocket_scope(), peer.receive, peer.send)
+    assert peer.sent == []
+
+    async def accepting(websocket: WebSocket) -> None:
+        await websocket.accept()
+        peer.gone = True
+        if error is not None:
+            raise error
+
+    peer = Peer(CONNECT)
+    await conducted(handling(accepting))(websocket_scope(), peer.receive, peer.send)
+    assert peer.sent == [ACCEPTED]
+    assert [fault for fault in faults(caplog) if fault is not None] == [error] * (2 * isinstance(error, ValueError))
+
+
+async def test_client_that_vanishes_in_a_denial_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """The start was sent, the body finds nobody."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+        peer.gone = True
+
+    peer = Peer(CONNECT)
+    await conducted(handling(handler))(websocket_scope(), peer.receive, peer.send)
+    assert peer.kinds == ["http.response.start"]
+    assert faults(caplog) == []
+
+
+# --- Exceptions ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extensions", [{"websocket.http.response": {}}, {}])
+async def test_exception_that_is_a_disconnect_before_accept_refuses(extensions: dict[str, Any]) -> None:
+    """Raised by the handler itself, while the client waits for an answer: 403."""
+
+    async def handler(websocket: WebSocket) -> None:
+        raise WebSocketDisconnect(1001)
+
+    peer = await converse(conducted(handling(handler)), scope=websocket_scope(extensions=extensions))
+    assert peer.sent == [CLOSED]
+
+
+async def test_exception_with_a_status_that_cannot_be_sent_is_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """A close code in the place of a status, for instance: 500 and an ERROR instead of a server that chokes on it."""
+    for status in (0, 101, 1008):
+        error = HTTPException(status_code=status, detail="secret")
+
+        async def handler(websocket: WebSocket, error: Exception = error) -> None:
+            raise error
+
+        assert status_and_body(await converse(conducted(handling(handler)))) == (500, b"")
+        assert faults(caplog) == [error]
+        caplog.clear()
+
+
+async def test_exception_with_a_response_that_fails_is_500(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """The failure is logged, and the client gets an answer all the same."""
+
+    async def handler(websocket: WebSocket) -> None:
+        raise HTTPException(status_code=403, response=FileResponse(tmp_path / "missing"))
+
+    assert status_and_body(await converse(conducted(handling(handler)))) == (500, b"")
+    (fault,) = faults(caplog)
+    assert isinstance(fault, RuntimeError)
+
+
+async def test_exception_with_headers_that_cannot_be_sent_is_500(caplog: pytest.LogCaptureFixture) -> None:
+    """A line break in a header is refused here, and reaches nobody."""
+
+    async def handler(websocket: WebSocket) -> None:
+        raise HTTPException(status_code=401, headers={"x-why": "a\r\nset-cookie: b=c"})
+
+    assert status_and_body(await converse(conducted(handling(handler)))) == (500, b"")
+    (fault,) = faults(caplog)
+    assert isinstance(fault, ValueError)
+
+
+async def test_exception_of_a_server_that_refuses_our_close_comes_to_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    """Each attempt leads to the next state, and there is a last one."""
+    peer = Peer(CONNECT)
+
+    async def refusing(message: Message) -> None:
+        peer.sent.append(message)
+        raise RuntimeError("a server's complaint")
+
+    async def handler(websocket: WebSocket) -> None:
+        raise HTTPException(status_code=401)
+
+    await conducted(handling(handler))(websocket_scope(), peer.receive, refusing)
+    assert peer.kinds == ["http.response.start", "http.response.body"]
+    assert [str(fault) for fault in faults(caplog)] == ["a server's complaint"] * 2
+
+
+async def test_exception_in_a_denial_that_has_begun_ends_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A long streaming response fails after its first part was sent: the body ends there."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"x" * 100_000
+        raise ValueError("secret")
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(StreamingResponse(parts(), status_code=401))
+
+    assert status_and_body(await converse(conducted(handling(handler)))) == (401, b"x" * 100_000)
+    assert [str(fault) for fault in faults(caplog)] == ["secret"]
+
+
+async def test_exception_is_told_to_a_test_client(caplog: pytest.LogCaptureFixture) -> None:
+    """Faults of either side, once; answers are not."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        if websocket["path"] == "/answer":
+            raise WebSocketException(4000)
+        if websocket["path"] == "/fault":
+            raise error
+        await websocket.receive_bytes()
+
+    error = ValueError()
+    heard: list[BaseException] = []
+    for path in ("/answer", "/fault", "/peer"):
+        scope = websocket_scope(path, extensions={"lilya.errors": {"report": heard.append}})
+        await converse(conducted(handling(handler)), text_frame("x"), scope=scope)
+    assert heard[0] is error
+    assert [type(other).__name__ for other in heard[1:]] == ["UnexpectedMessage"]
+    assert faults(caplog) == [error]
+
+
+async def test_cancellation_goes_through() -> None:
+    """A cancelled connection is not ended by us: the server does that, and the clean-ups have run."""
+    done: list[str] = []
+    waiting = asyncio.Event()
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket.add_cleanup(lambda: done.append("clean"))
+        waiting.set()
+        await asyncio.Event().wait()
+
+    peer = Peer(CONNECT)
+    task = asyncio.create_task(_run(conducted(handling(handler)), peer))
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (peer.sent, done) == ([ACCEPTED], ["clean"])
+
+
+async def _run(app: ASGIApp, peer: Peer) -> None:
+    await app(websocket_scope(), peer.receive, peer.send)
+
+
+# --- Clean-ups -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["return", "close", "raise", "refuse", "left", "left unread"])
+async def test_cleanups_run_once_whatever_ends_the_connection(end: str) -> None:
+    """In the order in which they were added, when the connection is over."""
+    done: list[object] = []
+
+    async def handler(websocket: WebSocket) -> None:
+        websocket.add_cleanup(lambda: done.append(websocket.closed))
+        websocket.add_cleanup(lambda: done.append("second"))
+        if end == "refuse":
+            raise HTTPException(status_code=401)
+        await websocket.accept()
+        if end == "close":
+            await websocket.close()
+        if end == "raise":
+            raise ValueError
+        if end == "left":
+            await websocket.receive_text()
+        if end == "left unread":
+            peer.gone = True
+            await websocket.send_text("x")
+
+    peer = Peer(CONNECT, disconnect())
+    await conducted(handling(handler))(websocket_scope(), peer.receive, peer.send)
+    assert done == [True, "second"]
+
+
+async def test_cleanup_that_fails_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """After the client left, after a return, and while an exception is translated: one ERROR, and the end is the same."""
+    error = ValueError("clean-up")
+
+    def fail() -> None:
+        raise error
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket.add_cleanup(fail)
+        if websocket["path"] == "/left":
+            await websocket.receive_text()
+        if websocket["path"] == "/raise":
+            raise WebSocketException(4000)
+
+    sent = {}
+    for path in ("/left", "/return", "/raise"):
+        peer = await converse(conducted(handling(handler)), disconnect(), scope=websocket_scope(path))
+        sent[path] = [message["code"] for message in peer.sent[1:]]
+    assert sent == {"/left": [], "/return": [1000], "/raise": [4000]}
+    assert faults(caplog) == [error] * 3
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------------------
+
+HTTP: Scope = {"type": "http", "method": "GET", "path": "/x", "headers": []}
+
+
+async def test_http_answer_is_passed_on() -> None:
+    """What the application answers is the answer."""
+    assert status_and_body(await converse(conducted(PlainText("hi")), scope=HTTP)) == (200, b"hi")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body", "fault"),
+    [
+        (None, 404, b"The resource cannot be found.", False),
+        (ContinueRouting(), 404, b"The resource cannot be found.", False),
+        (HTTPException(status_code=418, detail="tea"), 418, b"tea", False),
+        (ValueError("secret"), 500, b"Internal Server Error", True),
+        (ImproperlyConfigured("secret"), 500, b"Internal Server Error", True),
+        (WebSocketException(4000, "secret"), 500, b"Internal Server Error", True),
+    ],
+)
+async def test_http_exception_is_answered(
+    caplog: pytest.LogCaptureFixture, error: BaseException | None, status: int, body: bytes, fault: bool
+) -> None:
+    """An answer with its status, a fault with 500 and one ERROR, nothing at all with 404."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if error is not None:
+            raise error
+
+    assert status_and_body(await converse(conducted(app), scope=HTTP)) == (status, body)
+    assert faults(caplog) == ([error] if fault else [])
+
+
+async def test_http_debug_names_the_type_of_a_fault() -> None:
+    """Its text stays inside."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise ValueError("secret")
+
+    peer = await converse(conducted(app, debug=True), scope=HTTP)
+    assert status_and_body(peer) == (500, b"Internal Server Error: ValueError")
+
+
+async def test_http_exception_after_the_response_has_begun_is_the_servers() -> None:
+    """Only the server can cut it off, and it logs the error."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"):
+        await converse(conducted(app), scope=HTTP)
