@@ -22,7 +22,7 @@ class Definition:
     kind = "layer"
 
     def __init__(self, cls: Any, *args: Any, **kwargs: Any) -> None:
-        self.cls = import_string(cls) if isinstance(cls, str) else cls
+        self.cls: Any = import_string(cls) if isinstance(cls, str) else cls
         if not callable(self.cls):
             raise ImproperlyConfigured(
                 f"{self.cls!r} cannot be a {self.kind}: give a class whose instances are ASGI applications, built as "

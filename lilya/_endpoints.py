@@ -54,10 +54,10 @@ class Place:
         dependencies: Sequence[Mapping[str, Any]],
         overrides: Mapping[str, Any],
     ) -> None:
-        self.where = where
-        self.param_names = param_names
-        self.dependencies = dependencies
-        self.overrides = overrides
+        self.where: str = where
+        self.param_names: Collection[str] = param_names
+        self.dependencies: Sequence[Mapping[str, Any]] = dependencies
+        self.overrides: Mapping[str, Any] = overrides
 
     def compile(
         self, handler: Callable[..., Any], kind: Literal["websocket", "http"], mounts: Sequence[Mount]

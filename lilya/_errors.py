@@ -10,8 +10,9 @@ What the peer sees when a handler ends with an exception: the one place that dec
     HTTPException 5xx               denial, as above               close 1011, no reason
     UnexpectedMessage                                              close 1003, no reason
     MalformedMessage                                               close 1007, no reason
-    anything else, and              denial 500, empty body         close 1011, no reason (debug: the type's name)
-    ImproperlyConfigured
+    anything else, also             denial 500, empty body         close 1011, no reason (debug: the type's name)
+    ImproperlyConfigured and
+    HTTPException 999
 
 A denial is an HTTP response on a WebSocket handshake (ASGI extension "WebSocket Denial Response"); where the server
 lacks the extension it becomes a close before accept, which every server answers with 403. On an HTTP connection an

@@ -15,7 +15,7 @@ from lilya.routing._table import Branch
 from lilya.routing.base import BasePath, Mountable
 from lilya.routing.include import Include
 from lilya.routing.router import Router, RoutingMethodsMixin
-from lilya.serializers import SerializerConfig
+from lilya.serializers import Serializer, SerializerConfig
 from lilya.types import (
     ApplicationType,
     ExceptionHandler,
@@ -29,7 +29,7 @@ from lilya.types import (
 
 __all__ = ["ChildLilya", "Lilya"]
 
-logger = logging.getLogger("lilya")
+logger: logging.Logger = logging.getLogger("lilya")
 
 
 class Lilya(Mountable, RoutingMethodsMixin):
@@ -62,7 +62,7 @@ class Lilya(Mountable, RoutingMethodsMixin):
         ImproperlyConfigured: What is declared cannot work; the message says why and what to do.
     """
 
-    version = __version__
+    version: str = __version__
 
     def __init__(
         self,
@@ -90,18 +90,18 @@ class Lilya(Mountable, RoutingMethodsMixin):
         infer_body: bool = False,
     ) -> None:
         self.settings_module = settings_module
-        self.settings = load_settings(settings_module) if settings_module is not None else settings
+        self.settings: Any = load_settings(settings_module) if settings_module is not None else settings
         read = self._setting
         self.debug: bool = read("debug", debug)
         self.root_path: str = read("root_path", root_path)
         self.include_in_schema: bool = read("include_in_schema", include_in_schema)
-        self.state = State()
+        self.state: State = State()
         if lifespan is None and on_startup is None and on_shutdown is None:
             lifespan = read("lifespan", None)
         if lifespan is None:
             on_startup = read("on_startup", on_startup)
             on_shutdown = read("on_shutdown", on_shutdown)
-        self.router = Router(
+        self.router: Router = Router(
             routes=read("routes", routes),
             redirect_slashes=read("redirect_slashes", redirect_slashes),
             on_startup=on_startup,
@@ -115,7 +115,7 @@ class Lilya(Mountable, RoutingMethodsMixin):
             after_request=read("after_request", after_request),
         )
         config: SerializerConfig | None = read("serializer_config", serializer_config)
-        self.serializer = (config or SerializerConfig()).get_serializer()
+        self.serializer: Serializer = (config or SerializerConfig()).get_serializer()
         _configure_logging(read("logging_config", logging_config))
         _warn_without_effect(
             populate_global_context=populate_global_context,

@@ -56,9 +56,9 @@ class _Namespace:
         setattr(State(_scope().setdefault(self._key, {})), name, value)
 
 
-request_context = Context()
+request_context: Context = Context()
 """The connection being served."""
-g = _Namespace("lilya.g")
+g: _Namespace = _Namespace("lilya.g")
 """A place for what code of the same connection shares: `g.user = user`."""
-session = _Namespace("session")
+session: _Namespace = _Namespace("session")
 """The session, where a middleware keeps one in `scope["session"]`."""

@@ -73,7 +73,7 @@ class HTTPException(LilyaException):
 
     Args:
         *args: The first one is the detail when `detail` is not given.
-        status_code: 100–599; each subclass has its own default, here 500.
+        status_code: 200–599, anything else is a fault of the application; each subclass has its own default, here 500.
         detail: Text for the peer; the status' own phrase when empty.
         headers: Sent with the answer.
         response: Sent as the answer instead of one built from status, detail and headers.
@@ -182,7 +182,7 @@ class WebSocketException(Exception):
     def __init__(self, code: int, reason: str | None = None) -> None:
         super().__init__(code, reason)
         self.code = code
-        self.reason = reason or ""
+        self.reason: str = reason or ""
 
     def __str__(self) -> str:
         return f"{self.code}: {self.reason}"
@@ -201,7 +201,7 @@ class WebSocketDisconnect(Exception):
     def __init__(self, code: int = 1000, reason: str | None = None) -> None:
         super().__init__(code, reason)
         self.code = code
-        self.reason = reason or ""
+        self.reason: str = reason or ""
 
     def __str__(self) -> str:
         return f"{self.code}: {self.reason}" if self.reason else str(self.code)

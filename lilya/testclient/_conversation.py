@@ -44,8 +44,8 @@ class Conversation:
 
     def __init__(self, app: ASGIApp, scope: Scope, name: str, rules: Rules | None, *, raise_app_errors: bool) -> None:
         self.name = name
-        self.failed = False
-        self.received = False
+        self.failed: bool = False
+        self.received: bool = False
         self._app = app
         self._scope = scope
         self._rules = rules

@@ -33,5 +33,5 @@ class Patience:
     __slots__ = ("deadline", "seconds")
 
     def __init__(self, seconds: float | None) -> None:
-        self.seconds = seconds
-        self.deadline = None if seconds is None else asyncio.get_running_loop().time() + seconds
+        self.seconds: float | None = seconds
+        self.deadline: float | None = None if seconds is None else asyncio.get_running_loop().time() + seconds
