@@ -1,0 +1,1 @@
+"""The same handlers, written with each framework."""
