@@ -11,8 +11,8 @@ import logging
 from collections.abc import Awaitable
 
 from lilya import _errors
-from lilya._state import CONNECTING, RESPONSE
 from lilya._plan import SharedValues
+from lilya._state import CONNECTING, RESPONSE
 from lilya._wire import WIRE, Exchange, Wire
 from lilya.context import serving
 from lilya.exceptions import ContinueRouting, NotFound, WebSocketDisconnect

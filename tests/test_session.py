@@ -408,7 +408,7 @@ async def test_cleanups_run_once_whatever_ends_the_connection(end: str) -> None:
 
 
 async def test_cleanup_that_fails_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    """After the client left, after a return, and while an exception is translated: one ERROR, and the end is the same."""
+    """After the client left, after a return, while an exception is translated: one ERROR, and the same end."""
     error = ValueError("clean-up")
 
     def fail() -> None:
