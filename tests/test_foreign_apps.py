@@ -1,0 +1,53 @@
+"""Applications of other frameworks under a prefix of ours, as users mount them for what we leave out."""
+
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+import django
+import pytest
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+
+from lilya.apps import Lilya
+from lilya.routing import Include, WebSocketPath
+from lilya.testclient import TestClient
+from lilya.types import ASGIApp
+from lilya.websockets import WebSocket
+
+URLS = "tests_foreign_urls"
+
+
+def page(request: HttpRequest, number: int) -> HttpResponse:
+    return HttpResponse(f"{request.path} {number} {reverse('page', args=[7])} {request.GET.get('q')}")
+
+
+async def echo(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(await websocket.receive_text())
+
+
+@pytest.fixture(scope="module")
+def django_app() -> Iterator[ASGIApp]:
+    urls = ModuleType(URLS)
+    urls.urlpatterns = [path("pages/<int:number>/", page, name="page")]  # type: ignore[attr-defined]  # a module made here
+    sys.modules[URLS] = urls
+    settings.configure(ROOT_URLCONF=URLS, SECRET_KEY="tests", ALLOWED_HOSTS=["testserver"], USE_TZ=True)
+    django.setup()
+    yield get_asgi_application()
+    del sys.modules[URLS]
+
+
+def test_django_serves_below_a_prefix(django_app: ASGIApp) -> None:
+    """Django sees its own part of the path, knows where it is mounted, and leaves the sockets beside it alone."""
+    app = Lilya(routes=[WebSocketPath("/site/live", echo), Include("/site", app=django_app)])
+    client = TestClient(app)
+
+    response = client.get("/site/pages/3/?q=a b")
+    assert (response.status_code, response.text) == (200, "/site/pages/3/ 3 /site/pages/7/ a b")
+    assert client.get("/site/nothing").status_code == 404
+    with client.websocket_connect("/site/live") as websocket:
+        websocket.send_text("hello")
+        assert websocket.receive_text() == "hello"
