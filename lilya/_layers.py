@@ -186,6 +186,8 @@ class _ExceptionLayer:
         result = await call(handler, Request(scope, receive, send), error)
         if result is not None:
             await make_response(result)(scope, receive, send)
+        elif not scope[WIRE].answered:
+            await _errors.end_http(scope, receive, send, error)
 
 
 def find_handler(

@@ -5,6 +5,7 @@ Either functions, run in their order at startup and at shutdown, or one `lifespa
 manager yields, a mapping, becomes part of the state of every connection.
 """
 
+import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -89,6 +90,9 @@ async def serve_lifespan(
                 await receive()
         finally:
             await close()
+    except asyncio.CancelledError:
+        # The server's own way to end it: nothing has failed.
+        raise
     except BaseException as error:
         # The last line says what is wrong; servers log the message as it is.
         kind = "shutdown" if started else "startup"

@@ -136,11 +136,13 @@ class Lilya(Mountable, RoutingMethodsMixin):
             scope["app"] = self
             await self.router.serve_lifespan(self, scope, receive, send)
             return
-        child = dict(scope)
-        child["app"] = self
-        if self.root_path and WIRE not in scope:
-            _mount_at(self.root_path, child)
-        await self.router.serve(child, receive, send, self.debug, self.serializer)
+        if WIRE not in scope:
+            scope = dict(scope)
+            if self.root_path:
+                _mount_at(self.root_path, scope)
+        # Else mounted: the scope is a copy already, and the layers around shall learn from it which route it was.
+        scope["app"] = self
+        await self.router.serve(scope, receive, send, self.debug, self.serializer)
 
     def prepare(self, mounts: tuple[Branch, ...] = ()) -> None:
         self.router.prepare(mounts)

@@ -1,8 +1,4 @@
-"""
-Work for after the response: a `Task`, or several `Tasks` one after the other.
-
-A response takes either as `background` and calls it once its last byte is sent.
-"""
+"""Work for after the response, which takes a `Task` or `Tasks` as `background` and calls it after its last byte."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec
@@ -58,10 +54,10 @@ class Tasks:
                 await task()
             except Exception as error:
                 failures.append(error)
-        if len(failures) == 1:
-            raise failures[0]
-        if failures:
+        if len(failures) > 1:
             raise ExceptionGroup(f"{len(failures)} of {len(self.tasks)} background tasks failed", failures)
+        if failures:
+            raise failures[0]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.tasks!r})"

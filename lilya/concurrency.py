@@ -1,6 +1,4 @@
-"""
-Blocking code beside the event loop: run it in asyncio's own thread pool, so that no connection waits for another.
-"""
+"""Blocking code beside the event loop: run in asyncio's own thread pool, so that no connection waits for another."""
 
 import asyncio
 import contextvars
@@ -28,7 +26,7 @@ async def run_in_threadpool(fn: Callable[P, T], *args: P.args, **kwargs: P.kwarg
     Raises:
         RuntimeError: `fn` raised `StopIteration`, which no coroutine can pass on (PEP 479).
     """
-    return await _submit(fn, *args, **kwargs)
+    return await _submit(_call, fn, args, kwargs)
 
 
 async def iterate_in_threadpool(iterator: Iterable[T]) -> AsyncGenerator[T, None]:
@@ -57,20 +55,15 @@ async def iterate_in_threadpool(iterator: Iterable[T]) -> AsyncGenerator[T, None
 
 
 def is_async_callable(obj: Any) -> bool:
-    """
-    Whether calling `obj` gives a coroutine.
-
-    It does for an `async def`, its methods and partials, and an object whose `__call__` is one.
-    """
+    """Whether calling `obj`, a function, a method, a partial or an object with `__call__`, gives a coroutine."""
     while isinstance(obj, functools.partial):
         obj = obj.func
     # The type's `__call__`: a class has its instances' one as an attribute, but calling a class makes an instance.
     return inspect.iscoroutinefunction(obj) or inspect.iscoroutinefunction(getattr(type(obj), "__call__", None))  # noqa: B004
 
 
-def _submit(fn: Callable[..., T], *args: Any, **kwargs: Any) -> "asyncio.Future[T]":
-    call = functools.partial(contextvars.copy_context().run, _call, fn, args, kwargs)
-    return asyncio.get_running_loop().run_in_executor(None, call)
+def _submit(fn: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+    return asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, fn, *args)
 
 
 def _call(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -> T:

@@ -1,28 +1,21 @@
 """
 How values that JSON does not know become values that it does, and the other way round.
 
-An `Encoder` answers for a type. Those that an application registers are asked first, the newest before the older
-ones, then the built-in ones:
-
-    pydantic model, or any object with `model_dump`   what `model_dump` gives
-    enum                                              its value
-    dataclass, namedtuple                             an object of its fields
-    datetime, date, time                              ISO 8601 text
-    UUID, path, Decimal                               text
-    bytes, bytearray, memoryview                      base64 text (RFC 4648 §4)
-    timedelta                                         seconds, a float
-    mapping; set, generator or other iterable         an object; an array
+An `Encoder` answers for a type. Those that an application registers are asked first, the newest before the older ones,
+then the built-in ones: a pydantic model or any object with `model_dump`, an enum (by its value), a dataclass or
+namedtuple (an object of its fields), datetime, date and time (ISO 8601), UUID, path and Decimal (text), bytes (base64,
+RFC 4648 §4), timedelta (seconds), a mapping, any other iterable (an array).
 
 Whatever the `json` module writes by itself (`str`, `int`, `float`, `list`, `tuple`, `dict` and their subclasses) never
 reaches an encoder while text is written; `json_encode` looks at these too.
 """
 
-import dataclasses
 import os
 import sys
 from binascii import a2b_base64, b2a_base64
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import date, time, timedelta
 from enum import Enum
 from typing import Any, TypeVar
@@ -33,6 +26,9 @@ from lilya.exceptions import ImproperlyConfigured
 __all__ = ["Encoder", "apply_structure", "default_for_json", "json_encode", "register_encoder"]
 
 T = TypeVar("T")
+
+TOO_DEEP = "The value contains itself, or is nested too deeply for JSON."
+_SCALARS = (str, int, float, bool, type(None))
 
 
 class Encoder:
@@ -61,108 +57,6 @@ class Encoder:
         return structure(value)
 
 
-class _ModelEncoder(Encoder):
-    # Told by its method: importing pydantic to ask `isinstance` would cost every application that does not use it.
-    def is_type(self, value: Any) -> bool:
-        return callable(getattr(type(value), "model_dump", None))
-
-    def is_type_structure(self, structure: Any) -> bool:
-        return isinstance(structure, type) and callable(getattr(structure, "model_validate", None))
-
-    def serialize(self, value: Any) -> Any:
-        # pydantic's own JSON mode knows the model's serializers; a look-alike need not know the argument.
-        if getattr(type(value), "__pydantic_serializer__", None) is not None:
-            return value.model_dump(mode="json")
-        return value.model_dump()
-
-    def encode(self, structure: Any, value: Any) -> Any:
-        return structure.model_validate(value)
-
-
-class _DataclassEncoder(Encoder):
-    def is_type(self, value: Any) -> bool:
-        return dataclasses.is_dataclass(type(value))
-
-    def is_type_structure(self, structure: Any) -> bool:
-        return isinstance(structure, type) and dataclasses.is_dataclass(structure)
-
-    def serialize(self, value: Any) -> dict[str, Any]:
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-
-    def encode(self, structure: type[Any], value: Mapping[str, Any]) -> Any:
-        return structure(**value)
-
-
-class _NamedTupleEncoder(Encoder):
-    def is_type(self, value: Any) -> bool:
-        return self.is_type_structure(type(value))
-
-    def is_type_structure(self, structure: Any) -> bool:
-        return isinstance(structure, type) and issubclass(structure, tuple) and hasattr(structure, "_fields")
-
-    def serialize(self, value: Any) -> dict[str, Any]:
-        return dict(zip(value._fields, value, strict=True))
-
-    def encode(self, structure: type[Any], value: Any) -> Any:
-        return structure(**value) if isinstance(value, Mapping) else structure(*value)
-
-
-class _DecimalEncoder(Encoder):
-    # No value can be a Decimal before somebody imported the module, which is a large one.
-    def is_type(self, value: Any) -> bool:
-        return self.is_type_structure(type(value))
-
-    def is_type_structure(self, structure: Any) -> bool:
-        decimal = sys.modules.get("decimal")
-        return decimal is not None and isinstance(structure, type) and issubclass(structure, decimal.Decimal)
-
-    def serialize(self, value: Any) -> str:
-        return str(value)
-
-
-class _TypeEncoder(Encoder):
-    """A row of the table below: which types, how to write them, how to make them (by calling them, if not said)."""
-
-    def __init__(
-        self,
-        types: type[Any] | tuple[type[Any], ...],
-        write: Callable[[Any], Any],
-        make: Callable[[Any, Any], Any] = lambda structure, value: structure(value),
-        makes: type[Any] | tuple[type[Any], ...] | None = None,
-    ) -> None:
-        self.__type__ = types
-        self.write, self.make, self.makes = write, make, makes or types
-
-    def is_type_structure(self, structure: Any) -> bool:
-        return isinstance(structure, type) and issubclass(structure, self.makes)
-
-    def serialize(self, value: Any) -> Any:
-        return self.write(value)
-
-    def encode(self, structure: type[Any], value: Any) -> Any:
-        return self.make(structure, value)
-
-
-_BUILT_IN: tuple[Encoder, ...] = (
-    _ModelEncoder(),
-    _TypeEncoder(Enum, lambda value: value.value),
-    _DataclassEncoder(),
-    _NamedTupleEncoder(),
-    # A datetime is a date.
-    _TypeEncoder((date, time), lambda value: value.isoformat(), lambda kind, text: kind.fromisoformat(text)),
-    _TypeEncoder(UUID, str),
-    _TypeEncoder(os.PathLike, os.fsdecode),
-    _TypeEncoder(
-        (bytes, bytearray, memoryview),
-        lambda value: b2a_base64(value, newline=False).decode("ascii"),
-        lambda kind, text: kind(a2b_base64(text, strict_mode=True)),
-    ),
-    _TypeEncoder(timedelta, timedelta.total_seconds, lambda kind, seconds: kind(seconds=seconds)),
-    _DecimalEncoder(),
-    _TypeEncoder(Mapping, dict, makes=dict),
-    # Not everything that can be iterated can be made from a list.
-    _TypeEncoder(Iterable, list, makes=(list, tuple, set, frozenset, deque)),
-)
 _registered: list[Encoder] = []
 
 
@@ -185,19 +79,18 @@ def register_encoder(encoder: T) -> T:
 
 
 def default_for_json(value: Any) -> Any:
-    """
-    One step towards JSON for a value that the `json` module cannot write: its `default` hook.
-
-    Raises:
-        TypeError: No encoder answers for the value.
-    """
+    """One step towards JSON for a value that the `json` module cannot write; a `TypeError` if no encoder answers."""
     for encoder in _registered:
         if encoder.is_type(value):
             return encoder.serialize(value)
-    for encoder in _BUILT_IN:
-        if encoder.is_type(value):
-            return encoder.serialize(value)
-    raise _unknown(value)
+    kind = type(value)
+    for writes, write in _WRITERS:
+        if writes(kind):
+            return write(value)
+    raise TypeError(
+        f"{kind.__qualname__!r} cannot be written as JSON: register an encoder for it"
+        " (lilya.encoders.register_encoder), or turn it into something that can."
+    )
 
 
 def json_encode(value: Any, encoders: Sequence[Encoder] = ()) -> Any:
@@ -214,7 +107,7 @@ def json_encode(value: Any, encoders: Sequence[Encoder] = ()) -> Any:
     try:
         return _plain(value, [*encoders, *_registered])
     except RecursionError:
-        raise ValueError("The value contains itself, or is nested too deeply for JSON.") from None
+        raise ValueError(TOO_DEEP) from None
 
 
 def apply_structure(structure: Any, value: Any, encoders: Sequence[Encoder] = ()) -> Any:
@@ -226,13 +119,14 @@ def apply_structure(structure: Any, value: Any, encoders: Sequence[Encoder] = ()
     """
     if isinstance(structure, type) and isinstance(value, structure):
         return value
-    for encoder in (*encoders, *_registered, *_BUILT_IN):
+    for encoder in (*encoders, *_registered):
         if encoder.is_type_structure(structure):
             return encoder.encode(structure, value)
+    if isinstance(structure, type):
+        for makes, make in _MAKERS:
+            if makes(structure):
+                return make(structure, value)
     return value
-
-
-_SCALARS = (str, int, float, bool, type(None))
 
 
 def _plain(value: Any, first: Sequence[Encoder]) -> Any:
@@ -249,10 +143,7 @@ def _plain(value: Any, first: Sequence[Encoder]) -> Any:
     # A subclass of str or int is what the json module takes it for; only an enum says more, by its value.
     if isinstance(value, _SCALARS) and not isinstance(value, Enum):
         return value
-    for encoder in _BUILT_IN:
-        if encoder.is_type(value):
-            return _plain(encoder.serialize(value), first)
-    raise _unknown(value)
+    return _plain(default_for_json(value), first)
 
 
 def _plain_key(key: Any, first: Sequence[Encoder]) -> Any:
@@ -262,8 +153,56 @@ def _plain_key(key: Any, first: Sequence[Encoder]) -> Any:
     raise TypeError(f"A {type(key).__qualname__!r} cannot be a key in JSON: {key!r}")
 
 
-def _unknown(value: Any) -> TypeError:
-    return TypeError(
-        f"{type(value).__qualname__!r} cannot be written as JSON: register an encoder for it"
-        " (lilya.encoders.register_encoder), or turn it into something that can."
-    )
+# -- built in ----------------------------------------------------------------------------------------------------------
+
+
+def _is(*types: type) -> Callable[[Any], bool]:
+    return lambda kind: issubclass(kind, types)
+
+
+def _has(method: str) -> Callable[[Any], bool]:
+    # A model is told by its methods: importing pydantic would cost every application that does not use it.
+    return lambda kind: callable(getattr(kind, method, None))
+
+
+def _is_namedtuple(kind: Any) -> bool:
+    return issubclass(kind, tuple) and hasattr(kind, "_fields")
+
+
+def _is_decimal(kind: Any) -> bool:
+    # No type can be a Decimal before somebody imported the module, which is a large one.
+    decimal = sys.modules.get("decimal")
+    return decimal is not None and issubclass(kind, decimal.Decimal)
+
+
+def _dump(model: Any) -> Any:
+    # pydantic's own JSON mode knows the model's serializers; a look-alike need not know the argument.
+    return model.model_dump(mode="json") if hasattr(type(model), "__pydantic_serializer__") else model.model_dump()
+
+
+_WRITERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
+    (_has("model_dump"), _dump),
+    (_is(Enum), lambda value: value.value),
+    (is_dataclass, lambda value: {field.name: getattr(value, field.name) for field in fields(value)}),
+    (_is_namedtuple, lambda value: value._asdict()),
+    (_is(date, time), lambda value: value.isoformat()),  # a datetime is a date
+    (_is(UUID), str),
+    (_is(os.PathLike), os.fsdecode),
+    (_is(bytes, bytearray, memoryview), lambda value: b2a_base64(value, newline=False).decode()),
+    (_is(timedelta), timedelta.total_seconds),
+    (_is_decimal, str),
+    (_is(Mapping), dict),
+    (_is(Iterable), list),
+)
+# Not everything that can be iterated can be made from a list.
+_MAKERS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
+    (_has("model_validate"), lambda model, value: model.model_validate(value)),
+    (_is(Enum, UUID, os.PathLike), lambda kind, value: kind(value)),
+    (is_dataclass, lambda kind, value: kind(**value)),
+    (_is_namedtuple, lambda kind, value: kind(**value) if isinstance(value, Mapping) else kind(*value)),
+    (_is(date, time), lambda kind, text: kind.fromisoformat(text)),
+    (_is(bytes, bytearray, memoryview), lambda kind, text: kind(a2b_base64(text, strict_mode=True))),
+    (_is(timedelta), lambda kind, seconds: kind(seconds=seconds)),
+    (_is_decimal, lambda kind, value: kind(value)),
+    (_is(dict, list, tuple, set, frozenset, deque), lambda kind, value: kind(value)),
+)

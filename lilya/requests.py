@@ -1,6 +1,7 @@
 """An HTTP request: the connection, and the body that the client sends with it."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator
 from typing import Any, NoReturn
 
@@ -10,6 +11,8 @@ from lilya.types import Message, Receive, Scope, Send
 
 __all__ = ["ClientDisconnect", "Connection", "Request"]
 
+_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)', re.IGNORECASE)
+
 
 class ClientDisconnect(Exception):
     """The client left before its request was read to the end."""
@@ -17,12 +20,9 @@ class ClientDisconnect(Exception):
 
 class Request(Connection):
     """
-    A request and its body. It is used by one task at a time.
+    A request, used by one task at a time.
 
     The body can be read as a whole, as often as wanted, or once piece by piece with `stream`.
-
-    Raises:
-        AssertionError: The scope is not of type `http`.
     """
 
     __slots__ = ("_body", "_disconnected", "_peeked", "_receive", "_send", "_streamed")
@@ -41,8 +41,7 @@ class Request(Connection):
     @property
     def method(self) -> str:
         """`GET`, `POST` …"""
-        method: str = self.scope["method"]
-        return method
+        return str(self.scope["method"])
 
     @property
     def content_type(self) -> str:
@@ -57,17 +56,12 @@ class Request(Connection):
     @property
     def charset(self) -> str:
         """The encoding of a text body: what the content type says, else UTF-8."""
-        for parameter in self.content_type.split(";")[1:]:
-            name, _, value = parameter.partition("=")
-            if name.strip().lower() == "charset":
-                return value.strip().strip('"')
-        return "utf-8"
+        match = _CHARSET.search(self.content_type)
+        return match[1] if match else "utf-8"
 
     async def receive(self) -> Message:
         """The next ASGI message of the request, one that `is_disconnected` came across included."""
-        if self._peeked:
-            return self._peeked.pop(0)
-        return await self._next()
+        return self._peeked.pop(0) if self._peeked else await self._next()
 
     async def _next(self) -> Message:
         if self._receive is None:
@@ -87,8 +81,7 @@ class Request(Connection):
             return
         if self._streamed:
             raise RuntimeError("The body has been streamed already; use body() to read it more than once.")
-        self._streamed = True
-        more = True
+        self._streamed = more = True
         while more:
             message = await self.receive()
             if message["type"] == "http.disconnect":
@@ -105,12 +98,7 @@ class Request(Connection):
         return self._body
 
     async def text(self) -> str:
-        """
-        The whole body as text.
-
-        Raises:
-            ValueError: The bytes are not text in the charset of the content type, or there is no such charset.
-        """
+        """The whole body as text; a `ValueError` if it is none in the charset of the content type."""
         body = await self.body()
         try:
             return body.decode(self.charset)
@@ -118,21 +106,11 @@ class Request(Connection):
             raise ValueError(f"The request's charset {self.charset!r} is not known.") from None
 
     async def json(self) -> Any:
-        """
-        The value that the body stands for; JSON is UTF-8 whatever the content type says (RFC 8259 §8.1).
-
-        Raises:
-            JSONDecodeError: The body is not JSON; a `ValueError`.
-        """
+        """The value of the body, JSON in UTF-8 whatever its type says (RFC 8259 §8.1), or a `JSONDecodeError`."""
         return decode(await self.body())
 
     async def form(self) -> NoReturn:
-        """
-        Forms are not part of the library.
-
-        Raises:
-            NotImplementedError: Always, with what to do instead.
-        """
+        """Forms are not part of the library: a `NotImplementedError` that says what to do instead."""
         raise NotImplementedError(
             "lilya does not parse forms: parse request.body() (urllib.parse.parse_qsl for a simple form),"
             " or mount an ASGI application that does with Include(path, app=...)."

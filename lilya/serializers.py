@@ -4,17 +4,16 @@ The JSON codec of messages, requests and responses, built once.
 It writes compact JSON (RFC 8259) with text as it is rather than escaped, and is strict in both directions:
 
 - NaN and the infinities, which JSON does not have, are refused, and so is `1e999`, which would become one;
-- what is nested too deeply, contains itself, or holds an integer of thousands of digits is a `ValueError` too, never a
-  `RecursionError`: the depth is bounded by the interpreter's recursion limit, the digits by
-  `sys.set_int_max_str_digits`;
+- what contains itself, is nested too deeply (the interpreter's recursion limit) or holds an integer of thousands of
+  digits (`sys.set_int_max_str_digits`) is a `ValueError` too, never a `RecursionError`;
 - bytes are UTF-8 without a byte order mark, and a text with half of a surrogate pair is refused here, where the
   handler sees it, rather than later in the server.
 
 Values that the `json` module cannot write go through `lilya.encoders`.
 
-Why the `json` module: of an echo's cost (a small object decoded and encoded again, in instructions) `json.loads` with a
-prebuilt encoder takes 41,300, this module 25,900 by leaving out what they do on every call, and `pydantic_core` 14,900;
-but the import of the latter alone costs as much as some 14,000 messages save.
+Why the `json` module: an echo of a small object takes 41,300 instructions with `json.loads` and a prebuilt encoder,
+25,900 here by leaving out what they do on every call, and 14,900 with `pydantic_core`; but the import of that costs as
+much as some 14,000 messages save.
 """
 
 import json
@@ -22,7 +21,7 @@ from json import JSONDecodeError
 from json import encoder as _json_encoder
 from typing import Any, NoReturn
 
-from lilya.encoders import default_for_json
+from lilya.encoders import TOO_DEEP, default_for_json
 from lilya.exceptions import ImproperlyConfigured
 
 __all__ = ["Serializer", "SerializerConfig", "decode", "encode_bytes", "encode_text", "serializer"]
@@ -41,7 +40,7 @@ def encode_text(value: Any) -> str:
     try:
         text = "".join(_write(value, 0))
     except RecursionError:
-        raise _too_deep() from None
+        raise ValueError(TOO_DEEP) from None
     # Almost free: most JSON is ASCII, which a str knows about itself.
     if not text.isascii():
         text.encode()
@@ -53,36 +52,29 @@ def encode_bytes(value: Any) -> bytes:
     try:
         return "".join(_write(value, 0)).encode()
     except RecursionError:
-        raise _too_deep() from None
+        raise ValueError(TOO_DEEP) from None
 
 
 def decode(data: str | bytes | bytearray | memoryview) -> Any:
-    """
-    The value that JSON text, or its UTF-8 bytes, stands for.
-
-    Raises:
-        JSONDecodeError: It is not JSON, or goes beyond what can be represented; a `ValueError`.
-    """
+    """The value that JSON text, or its UTF-8 bytes, stands for; else a `JSONDecodeError`, which is a `ValueError`."""
     text = data if type(data) is str else _text(data)
     try:
         value, end = _scan(text, 0)
     except StopIteration as stop:
-        position: int = stop.value
+        # The scanner starts at the first character and allows no whitespace there, which hardly any message has.
+        stripped = text.lstrip(_WHITESPACE)
+        if len(stripped) < len(text):
+            return decode(stripped)
+        raise JSONDecodeError("Expecting value", text, stop.value) from None
     except RecursionError:
         raise JSONDecodeError("Nested too deeply", text, 0) from None
     except JSONDecodeError:
         raise
     except ValueError as error:  # a number beyond the limits
         raise JSONDecodeError(str(error), text, 0) from None
-    else:
-        if end != len(text) and text[end:].strip(_WHITESPACE):
-            raise JSONDecodeError("Extra data", text, end)
-        return value
-    # The scanner starts at the first character and allows no whitespace there, which hardly any message has.
-    stripped = text.lstrip(_WHITESPACE)
-    if len(stripped) == len(text):
-        raise JSONDecodeError("Expecting value", text, position)
-    return decode(stripped)
+    if end != len(text) and text[end:].strip(_WHITESPACE):
+        raise JSONDecodeError("Extra data", text, end)
+    return value
 
 
 class Serializer:
@@ -132,9 +124,8 @@ class _BorrowedSerializer(Serializer):
     def __init__(self, codec: Any) -> None:
         self._codec = codec
 
-    def dumps(self, value: Any) -> str | bytes:
-        written: str | bytes = self._codec.dumps(value)
-        return written
+    def dumps(self, value: Any) -> Any:
+        return self._codec.dumps(value)
 
     def loads(self, data: str | bytes) -> Any:
         return self._codec.loads(data)
@@ -159,11 +150,10 @@ class SerializerConfig:
     __slots__ = ("_serializer",)
 
     def __init__(self, codec: Any = None) -> None:
+        codec = serializer if codec is None else codec
         for name in ("dumps", "loads"):
-            if codec is not None and not callable(getattr(codec, name, None)):
+            if not callable(getattr(codec, name, None)):
                 raise ImproperlyConfigured(f"SerializerConfig({codec!r}): a codec needs a callable {name!r}.")
-        if codec is None:
-            codec = serializer
         self._serializer = codec if isinstance(codec, Serializer) else _BorrowedSerializer(codec)
 
     def get_serializer(self) -> Serializer:
@@ -183,10 +173,6 @@ def _text(data: Any) -> str:
         raise JSONDecodeError(f"Invalid UTF-8 at byte {error.start}", text, 0) from None
 
 
-def _too_deep() -> ValueError:
-    return ValueError("The value contains itself, or is nested too deeply for JSON.")
-
-
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON value")
 
@@ -202,17 +188,12 @@ def _build_writer(make_encoder: Any) -> Any:
     """A function `(value, 0) -> pieces of text`: the C encoder, or the same in Python where there is none."""
     if make_encoder is None:
         return json.JSONEncoder(
-            ensure_ascii=False,
-            check_circular=False,
-            allow_nan=False,
-            separators=(",", ":"),
-            default=default_for_json,
+            ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":"), default=default_for_json
         ).iterencode
     # markers, default, encoder, indent, key_separator, item_separator, sort_keys, skipkeys, allow_nan. Without markers
     # nobody looks for circles on every call; the recursion limit finds them.
-    return make_encoder(
-        None, default_for_json, _json_encoder.encode_basestring, None, ":", ",", False, False, False
-    )  # fmt: skip
+    escape = _json_encoder.encode_basestring
+    return make_encoder(None, default_for_json, escape, None, ":", ",", False, False, False)
 
 
 _write = _build_writer(getattr(_json_encoder, "c_make_encoder", None))

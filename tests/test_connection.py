@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilya._connection import Connection, parse_cookies
+from lilya._connection import Connection
+from lilya._cookies import parse_cookies
 from lilya.datastructures import URL, Address, Header, QueryParam, State, URLPath
 from lilya.exceptions import HTTPException, ImproperlyConfigured
 from lilya.types import Scope

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lilya._connection import parse_cookies
+from lilya._cookies import parse_cookies
 from lilya.datastructures import (
     URL,
     Address,

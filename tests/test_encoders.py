@@ -240,4 +240,4 @@ def test_json_encode_consumes_a_generator_once() -> None:
 def test_decimal_encoder_answers_for_nothing_before_decimal_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the module there can be no Decimal, and the encoder does not import it."""
     monkeypatch.delitem(sys.modules, "decimal")
-    assert not encoders._DecimalEncoder().is_type(5)
+    assert not encoders._is_decimal(int)

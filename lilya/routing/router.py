@@ -256,7 +256,7 @@ class Router(Mountable, RoutingMethodsMixin):
         if scope["type"] == "lifespan":
             await self.serve_lifespan(self, scope, receive, send)
             return
-        await self.serve({**scope}, receive, send)
+        await self.serve(scope if WIRE in scope else {**scope}, receive, send)
 
     def serve(
         self, scope: Scope, receive: Receive, send: Send, debug: bool = False, codec: Serializer = serializer

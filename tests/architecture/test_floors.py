@@ -56,6 +56,9 @@ FLOORS: Mapping[str, int] = {
     "responses": 3,
     "context": 3,
     "_connection": 3,
+    "_response": 3,
+    "_streaming": 3,
+    "_files": 3,
     "_wire": 3,
     # 2  Engines
     "_state": 2,
@@ -69,6 +72,9 @@ FLOORS: Mapping[str, int] = {
     # 1  Values
     "exceptions": 1,
     "datastructures": 1,
+    "_url": 1,
+    "_netloc": 1,
+    "_cookies": 1,
     "serializers": 1,
     "encoders": 1,
     "transformers": 1,

@@ -277,6 +277,7 @@ VALUES: list[tuple[str, str, Any]] = [
     ("path", "a/b/c", "a/b/c"),
     ("path", "", ""),
     ("uuid", "12345678-1234-5678-1234-567812345678", uuid.UUID("12345678-1234-5678-1234-567812345678")),
+    ("uuid", "ABCDEF12-1234-5678-1234-567812345678", uuid.UUID("abcdef12-1234-5678-1234-567812345678")),
     ("datetime", "2024-02-03T04:05:06", datetime(2024, 2, 3, 4, 5, 6)),  # noqa: DTZ001 - the type has no zone
 ]
 

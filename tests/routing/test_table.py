@@ -292,9 +292,11 @@ def test_table_answers_a_wrong_method_with_405(style: str) -> None:
     assert (response.status_code, response.headers["allow"]) == (405, "GET, HEAD, PUT, TRACE")
 
 
-def test_table_alone_answers_a_wrong_method_with_405() -> None:
+@pytest.mark.parametrize("layers", [None, [Layer]])
+def test_table_alone_answers_a_wrong_method_with_405(layers: list[Any] | None) -> None:
     """A router without an application around answers 405 itself."""
-    response = TestClient(Router([Path("/x", answering("get"))])).post("/x")
+    router = Router([Include("/", routes=[Path("/x", answering("get"))], middleware=layers)])
+    response = TestClient(router).post("/x")
     assert (response.status_code, response.headers["allow"], response.text) == (405, "GET, HEAD", "Method Not Allowed")
 
 

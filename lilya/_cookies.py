@@ -1,0 +1,113 @@
+"""Cookies, as they are set and as they come back; and the dates that they and other HTTP headers hold."""
+
+import re
+from datetime import UTC, datetime
+from typing import Literal
+
+__all__ = ["Cookie", "http_date", "parse_cookies"]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
+_NOT_IN_ATTRIBUTE = re.compile(r"[\x00-\x1f\x7f;]")
+# cookie-octet of RFC 6265 §4.1.1. Other values go the way of SimpleCookie, which others read too: octal escapes within
+# double quotes, where a space may stand as it is.
+_COOKIE_OCTETS = frozenset(map(chr, range(0x21, 0x7F))).difference('",;\\')
+_ESCAPES = {code: f"\\{code:03o}" for code in range(256) if code != 0x20 and chr(code) not in _COOKIE_OCTETS}
+_ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+class Cookie:
+    """
+    A cookie to be set (RFC 6265 §4.1).
+
+    Args:
+        key: Its name, one token.
+        value: Its value in latin-1; quoted and escaped where it must be, as `connection.cookies` reads it.
+        max_age: Seconds it lives; 0 deletes it.
+        expires: When it ends: a time (without a zone: UTC), or the text of such a date.
+        path: Below which path it is sent back; None leaves that to the browser.
+        domain: To which domain, subdomains included; by default only to the host that set it.
+        secure: Sent back over TLS only.
+        httponly: Hidden from scripts.
+        samesite: "lax", "strict" or "none"; None leaves that to the browser.
+
+    Raises:
+        ValueError: Something of this cannot stand in a cookie.
+    """
+
+    __slots__ = ("domain", "expires", "httponly", "key", "max_age", "path", "samesite", "secure", "value")
+
+    def __init__(
+        self,
+        key: str,
+        value: str = "",
+        max_age: int | None = None,
+        expires: datetime | str | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: Literal["lax", "strict", "none"] | None = "lax",
+    ) -> None:
+        if not _TOKEN.fullmatch(key):
+            raise ValueError(f"Cookie name {key!r} is not a token (RFC 6265 §4.1.1).")
+        if not value.isascii() and max(value) > "\xff":
+            raise ValueError(
+                f"The value of cookie {key!r} is not latin-1: encode it, for example with urllib's quote()."
+            )
+        for name, attribute in (("path", path), ("domain", domain), ("samesite", samesite), ("expires", expires)):
+            if isinstance(attribute, str) and _NOT_IN_ATTRIBUTE.search(attribute):
+                raise ValueError(f"{name} {attribute!r} of cookie {key!r} holds a semicolon or a control character.")
+        self.key: str = key
+        self.value: str = value
+        self.max_age: int | None = max_age
+        self.expires: datetime | str | None = expires
+        self.path: str | None = path
+        self.domain: str | None = domain
+        self.secure: bool = secure
+        self.httponly: bool = httponly
+        self.samesite: str | None = samesite
+
+    def to_header(self) -> str:
+        """The value of a `Set-Cookie` header."""
+        plain = _COOKIE_OCTETS.issuperset(self.value)
+        pairs = (
+            (self.key, self.value if plain else f'"{self.value.translate(_ESCAPES)}"'),
+            ("Domain", self.domain),
+            ("Expires", http_date(self.expires) if isinstance(self.expires, datetime) else self.expires),
+            ("Max-Age", self.max_age),
+            ("Path", self.path),
+            ("SameSite", self.samesite),
+        )
+        flags = (("HttpOnly", self.httponly), ("Secure", self.secure))
+        said = [f"{name}={value}" for name, value in pairs if value is not None]
+        return "; ".join(said + [name for name, wanted in flags if wanted])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.key!r})"
+
+
+def parse_cookies(header: str) -> dict[str, str]:
+    """The cookies of a `Cookie` header, read as leniently as browsers do (RFC 6265 §5.4): no text raises."""
+    cookies = {}
+    for part in header.split(";"):
+        name, equals, value = part.partition("=")
+        if equals and (name := name.strip()):
+            cookies[name] = _unquoted(value.strip())
+    return cookies
+
+
+def _unquoted(value: str) -> str:
+    if len(value) < 2 or not value[0] == value[-1] == '"':
+        return value
+    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)) if match[1] else match[2], value[1:-1])
+
+
+def http_date(moment: datetime) -> str:
+    """A time as HTTP headers hold it (RFC 9110 §5.6.7); one without a zone is UTC."""
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    # Not strftime's names of days and months, which follow the locale, nor its years, which need not have four digits.
+    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
+    return f"{day}, {moment:%d} {month} {moment.year:04} {moment:%H:%M:%S} GMT"

@@ -1,0 +1,72 @@
+"""The middle of a URL, `user:password@host:port` (RFC 3986 §3.2): put together, or read from a scope."""
+
+import re
+from collections.abc import Mapping
+from ipaddress import IPv6Address
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult
+
+from lilya.types import Scope
+
+__all__ = ["Address", "netloc_from_scope", "percent", "replace_in_netloc"]
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+# host[:port] of RFC 9110 §7.2, with the letters that DNS names, their relatives and addresses are made of.
+_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?")
+
+
+class Address(NamedTuple):
+    """One end of a connection; `port` is None where `host` is the path of a Unix socket."""
+
+    host: str
+    port: int | None
+
+
+def percent(*codes: int) -> dict[int, str]:
+    """A table for `str.translate` that percent-encodes these characters."""
+    return {code: f"%{code:02X}" for code in codes}
+
+
+_IN_USERINFO = percent(*range(0x20), 0x7F, *b"#\\?@:/[]")
+
+
+def replace_in_netloc(split: SplitResult, changes: Mapping[str, Any]) -> str:
+    """The netloc of `split` with another `username`, `password`, `hostname` (a `ValueError` with an `@`) or `port`."""
+    username, password, host, port = (
+        changes.get(name, getattr(split, name)) for name in ("username", "password", "hostname", "port")
+    )
+    if "@" in (host or ""):
+        raise ValueError(f"Host {host!r} makes no URL: pass username and password on their own.")
+    userinfo = (username or "").translate(_IN_USERINFO)
+    if password is not None:
+        userinfo += ":" + password.translate(_IN_USERINFO)
+    return (f"{userinfo}@" if userinfo else "") + _join(host or "", port)
+
+
+def netloc_from_scope(scope: Scope, scheme: str) -> str:
+    """Host and port of the `Host` header; where that is none, those of the server; empty without either."""
+    for name, value in scope.get("headers", ()):
+        if name.lower() == b"host":
+            netloc: str = value.decode("latin-1")
+            if _is_host(netloc):
+                return netloc
+            break  # a client may write anything into the header
+    host, port = scope.get("server") or ("", None)
+    netloc = _join(host, None if port == DEFAULT_PORTS.get(scheme) else port)
+    return netloc if _is_host(netloc) else ""  # the path of a Unix socket is no host
+
+
+def _join(host: str, port: int | None) -> str:
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    return host if port is None else f"{host}:{port}"
+
+
+def _is_host(text: str) -> bool:
+    match = _HOST.fullmatch(text)
+    if match is None or int(match[2] or 0) > 65535:
+        return False
+    try:
+        return match[1] is None or bool(IPv6Address(match[1]))
+    except ValueError:
+        return False
