@@ -51,8 +51,8 @@ class Layers:
         self.middleware: tuple[Definition, ...] = define_all("middleware", middleware, DefineMiddleware)
         self.permissions: tuple[Definition, ...] = define_all("permissions", permissions, DefinePermission)
         self.exception_handlers: dict[int | type[BaseException], ExceptionHandler] = dict(exception_handlers or {})
-        self.before_request = listed("before_request", before_request, callables=True)
-        self.after_request = listed("after_request", after_request, callables=True)
+        self.before_request: tuple[Callable[..., Any], ...] = listed("before_request", before_request, callables=True)
+        self.after_request: tuple[Callable[..., Any], ...] = listed("after_request", after_request, callables=True)
         for key in self.exception_handlers:
             if not isinstance(key, int) and not (isinstance(key, type) and issubclass(key, BaseException)):
                 raise ImproperlyConfigured(

@@ -60,4 +60,4 @@ class SettingsProxy:
         self._loaded = None
 
 
-settings = SettingsProxy()
+settings: SettingsProxy = SettingsProxy()

@@ -73,13 +73,13 @@ class Around:
         within: str = "",
         reported: set[tuple[str, str]] | None = None,
     ) -> None:
-        self.prefix = prefix or parse_pattern("", allow_empty=True)
-        self.app_dependencies = app_dependencies
-        self.include_dependencies = include_dependencies
-        self.overrides = overrides or {}
-        self.redirect_slashes = redirect_slashes
-        self.within = within
-        self.reported = reported if reported is not None else set()
+        self.prefix: Pattern = prefix or parse_pattern("", allow_empty=True)
+        self.app_dependencies: tuple[Mapping[str, Any], ...] = app_dependencies
+        self.include_dependencies: tuple[Mapping[str, Any], ...] = include_dependencies
+        self.overrides: Mapping[str, Any] = overrides or {}
+        self.redirect_slashes: bool = redirect_slashes
+        self.within: str = within
+        self.reported: set[tuple[str, str]] = reported if reported is not None else set()
 
     @property
     def dependencies(self) -> tuple[Mapping[str, Any], ...]:

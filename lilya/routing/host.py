@@ -58,8 +58,8 @@ class Host(BasePath):
         self._has_port = bool(_port_of(host))
         self.app: ASGIApp = checked_app(describe(self, host), app)
         self.name = name
-        self.dependencies = dict(dependencies or {})
-        self.layers = Layers(
+        self.dependencies: Mapping[str, Any] = dict(dependencies or {})
+        self.layers: Layers = Layers(
             middleware=middleware,
             permissions=permissions,
             exception_handlers=exception_handlers,

@@ -64,7 +64,7 @@ class Include(BasePath):
         deprecated: bool | None = False,
         redirect_slashes: bool = True,
     ) -> None:
-        self.pattern = _parse_prefix(path)
+        self.pattern: Pattern = _parse_prefix(path)
         where = describe(self, path)
         if sum(given is not None for given in (app, routes, namespace)) != 1:
             raise ImproperlyConfigured(f"{where}: give exactly one of app=, routes= and namespace=.")
@@ -81,8 +81,8 @@ class Include(BasePath):
         self.include_in_schema = include_in_schema
         self.deprecated = deprecated
         self.redirect_slashes = redirect_slashes
-        self.dependencies = dict(dependencies or {})
-        self.layers = Layers(
+        self.dependencies: Mapping[str, Any] = dict(dependencies or {})
+        self.layers: Layers = Layers(
             middleware=middleware,
             permissions=permissions,
             exception_handlers=exception_handlers,

@@ -32,10 +32,10 @@ class HandlerPath(BasePath):
         layers: Layers,
     ) -> None:
         self.pattern: Pattern = parse_pattern(path)
-        self.handler = resolve(handler, describe(self, path))
-        self.name = name or get_name(self.handler)
+        self.handler: Any = resolve(handler, describe(self, path))
+        self.name: str | None = name or get_name(self.handler)
         self.include_in_schema = include_in_schema
-        self.dependencies = dict(dependencies or {})
+        self.dependencies: Mapping[str, Any] = dict(dependencies or {})
         self.layers = layers
 
     @property
@@ -99,7 +99,7 @@ class Path(HandlerPath):
         ImproperlyConfigured: The handler cannot be one.
     """
 
-    kind = "http"
+    kind: Literal["websocket", "http"] = "http"
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ class Path(HandlerPath):
             methods = ["GET"]
         if methods is not None:
             upper = {method.upper() for method in listed(f"{describe(self, path)}: methods", methods)}
-            self.methods = frozenset(upper | {"HEAD"} if "GET" in upper else upper)
+            self.methods: frozenset[str] | None = frozenset(upper | {"HEAD"} if "GET" in upper else upper)
 
 
 Route = Path

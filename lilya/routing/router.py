@@ -217,31 +217,31 @@ class Router(Mountable, RoutingMethodsMixin):
         self._routes = checked_routes("routes", routes)
         self.redirect_slashes = redirect_slashes
         self.default = default
-        self.on_startup = list(listed("on_startup", on_startup, callables=True))
-        self.on_shutdown = list(listed("on_shutdown", on_shutdown, callables=True))
+        self.on_startup: list[LifespanEvent] = list(listed("on_startup", on_startup, callables=True))
+        self.on_shutdown: list[LifespanEvent] = list(listed("on_shutdown", on_shutdown, callables=True))
         if lifespan is not None and (self.on_startup or self.on_shutdown):
             raise ImproperlyConfigured("Give either lifespan= or on_startup=/on_shutdown=, not both.")
         self._lifespan = check_lifespan(lifespan) if lifespan is not None else None
-        self.dependencies = dict(dependencies or {})
+        self.dependencies: dict[str, Any] = dict(dependencies or {})
         self.dependency_overrides: dict[str, Any] = {}
         self.settings_module = settings_module
         self.include_in_schema = include_in_schema
         self.deprecated = deprecated
         self.is_sub_router = is_sub_router
-        self.layers = Layers(
+        self.layers: Layers = Layers(
             middleware=middleware,
             permissions=permissions,
             exception_handlers=exception_handlers,
             before_request=before_request,
             after_request=after_request,
         )
-        self.router = self
-        self.shared = SharedValues()
+        self.router: Router = self
+        self.shared: SharedValues = SharedValues()
         self._entry: ASGIApp | None = None
         self._table = RouteTable(())
         self._compiled_count = 0
         # Whether a connection has come: from then on layers are fixed.
-        self.served = False
+        self.served: bool = False
         self._reported: set[tuple[str, str]] = set()
 
     @property

@@ -1,7 +1,7 @@
 """`WebSocketPath`: one WebSocket route."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from lilya._layers import Layers
 from lilya.routing.path import HandlerPath
@@ -29,7 +29,7 @@ class WebSocketPath(HandlerPath):
         ImproperlyConfigured: The handler cannot be one.
     """
 
-    kind = "websocket"
+    kind: Literal["websocket", "http"] = "websocket"
 
     def __init__(
         self,
