@@ -10,10 +10,12 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from lilya.apps import Lilya
 from lilya.routing import Include, WebSocketPath
-from lilya.testclient import TestClient
+from lilya.testclient import TestClient, WebSocketDenialResponse
 from lilya.types import ASGIApp
 from lilya.websockets import WebSocket
 
@@ -49,5 +51,20 @@ def test_django_serves_below_a_prefix(django_app: ASGIApp) -> None:
     assert (response.status_code, response.text) == (200, "/site/pages/3/ 3 /site/pages/7/ a b")
     assert client.get("/site/nothing").status_code == 404
     with client.websocket_connect("/site/live") as websocket:
+        websocket.send_text("hello")
+        assert websocket.receive_text() == "hello"
+
+
+def test_answers_of_an_application_inside_a_foreign_one_stay_answers() -> None:
+    """Ours in Starlette in ours: a refusal of the innermost is no error of the one in between."""
+    inner = Lilya(routes=[WebSocketPath("/echo", echo)])
+    app = Lilya(routes=[Include("/foreign", app=Starlette(routes=[Mount("/inner", app=inner)]))])
+    client = TestClient(app)
+
+    assert client.get("/foreign/inner/nothing").status_code == 404
+    with pytest.raises(WebSocketDenialResponse) as denial, client.websocket_connect("/foreign/inner/nothing"):
+        pass
+    assert denial.value.status_code == 404
+    with client.websocket_connect("/foreign/inner/echo") as websocket:
         websocket.send_text("hello")
         assert websocket.receive_text() == "hello"

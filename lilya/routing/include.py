@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from lilya._endpoints import MOUNTS
 from lilya._importer import import_string
-from lilya._layers import Layers, compose
+from lilya._layers import HANDLERS, Layers, compose
+from lilya._wire import WIRE
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._pattern import Pattern, parse_pattern
@@ -181,7 +183,9 @@ class _Foreign:
     """
     An application that is not ours: it learns where it is mounted from `root_path`, as ASGI has it, and nothing more.
 
-    Other frameworks keep `router` and `app_root_path` in the scope, too, and would look for their routes among ours.
+    Other frameworks keep `router` and `app_root_path` in the scope, too, and would look for their routes among ours. An
+    application of ours inside the foreign one begins anew: what it raises must not come out as an error of the
+    foreign one.
     """
 
     __slots__ = ("app",)
@@ -190,7 +194,8 @@ class _Foreign:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        inner = {key: value for key, value in scope.items() if key not in ("app_root_path", "router")}
+        ours = ("app_root_path", "router", WIRE, MOUNTS, HANDLERS)
+        inner = {key: value for key, value in scope.items() if key not in ours}
         await self.app(inner, receive, send)
 
 
