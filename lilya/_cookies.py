@@ -1,8 +1,11 @@
 """Cookies, as they are set and as they come back; and the dates that they and other HTTP headers hold."""
 
 import re
-from datetime import UTC, datetime
-from typing import Literal
+from time import struct_time
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:  # only a cookie with such an end needs the module, and who made it has loaded it
+    from datetime import datetime
 
 __all__ = ["Cookie", "http_date", "parse_cookies"]
 
@@ -44,7 +47,7 @@ class Cookie:
         key: str,
         value: str = "",
         max_age: int | None = None,
-        expires: datetime | str | None = None,
+        expires: "datetime | str | None" = None,
         path: str | None = "/",
         domain: str | None = None,
         secure: bool = False,
@@ -63,7 +66,7 @@ class Cookie:
         self.key: str = key
         self.value: str = value
         self.max_age: int | None = max_age
-        self.expires: datetime | str | None = expires
+        self.expires: "datetime | str | None" = expires
         self.path: str | None = path
         self.domain: str | None = domain
         self.secure: bool = secure
@@ -72,11 +75,14 @@ class Cookie:
 
     def to_header(self) -> str:
         """The value of a `Set-Cookie` header."""
+        expires = self.expires
+        if not (expires is None or isinstance(expires, str)):
+            expires = http_date(expires.utctimetuple())  # which takes one without a zone for UTC
         plain = _COOKIE_OCTETS.issuperset(self.value)
         pairs = (
             (self.key, self.value if plain else f'"{self.value.translate(_ESCAPES)}"'),
             ("Domain", self.domain),
-            ("Expires", http_date(self.expires) if isinstance(self.expires, datetime) else self.expires),
+            ("Expires", expires),
             ("Max-Age", self.max_age),
             ("Path", self.path),
             ("SameSite", self.samesite),
@@ -105,9 +111,15 @@ def _unquoted(value: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)) if match[1] else match[2], value[1:-1])
 
 
-def http_date(moment: datetime) -> str:
-    """A time as HTTP headers hold it (RFC 9110 §5.6.7); one without a zone is UTC."""
-    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+def http_date(moment: struct_time) -> str:
+    """
+    A time in UTC as HTTP headers hold it (RFC 9110 §5.6.7).
+
+    Raises:
+        ValueError: Its year has more than four digits.
+    """
+    year, month, day, hour, minute, second, weekday = moment[:7]
+    if not 0 <= year <= 9999:
+        raise ValueError(f"The year {year} cannot stand in an HTTP date: use one from 0 to 9999.")
     # Not strftime's names of days and months, which follow the locale, nor its years, which need not have four digits.
-    day, month = _DAYS[moment.weekday()], _MONTHS[moment.month - 1]
-    return f"{day}, {moment:%d} {month} {moment.year:04} {moment:%H:%M:%S} GMT"
+    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"

@@ -4,7 +4,7 @@ import os
 import re
 import stat
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from time import gmtime
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -70,7 +70,7 @@ class FileResponse(StreamingResponse):
         headers = Header(self.headers)
         headers.setdefault("Content-Length", str(found.st_size))
         headers.setdefault("ETag", f'"{found.st_mtime_ns:x}-{found.st_size:x}"')
-        headers.setdefault("Last-Modified", http_date(datetime.fromtimestamp(int(found.st_mtime), UTC)))
+        headers.setdefault("Last-Modified", http_date(gmtime(found.st_mtime)))
         status_code, part = self.status_code, range(found.st_size)
         if scope["type"] == "http" and status_code == 200:
             headers.setdefault("Accept-Ranges", "bytes")

@@ -1,16 +1,19 @@
 """The HTTP response that the others build on, and its two messages."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeAlias
+from time import gmtime, time
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from lilya._cookies import Cookie
+from lilya._cookies import Cookie, http_date
 from lilya._state import check_headers
 from lilya.datastructures import Header
 from lilya.encoders import Encoder, json_encode
 from lilya.enums import MediaType
 from lilya.serializers import encode_bytes
 from lilya.types import Receive, Scope, Send
+
+if TYPE_CHECKING:  # only a cookie with such an end needs the module, and who made it has loaded it
+    from datetime import datetime
 
 __all__ = ["Background", "Headers", "Response", "message_type", "sendable"]
 
@@ -111,7 +114,7 @@ class Response:
         key: str,
         value: str = "",
         max_age: int | None = None,
-        expires: datetime | str | int | None = None,
+        expires: "datetime | str | int | None" = None,
         path: str | None = "/",
         domain: str | None = None,
         secure: bool = False,
@@ -120,13 +123,13 @@ class Response:
     ) -> None:
         """Set a cookie as `lilya.datastructures.Cookie` describes it; `expires` may be seconds from now, too."""
         if isinstance(expires, int):
-            expires = datetime.now(UTC) + timedelta(seconds=expires)
+            expires = http_date(gmtime(time() + expires))
         cookie = Cookie(key, value, max_age, expires, path, domain, secure, httponly, samesite)
         self.headers.add("Set-Cookie", cookie.to_header())
 
     def delete_cookie(self, key: str, path: str | None = "/", domain: str | None = None, **attributes: Any) -> None:
         """Make the client forget a cookie, which it knows by its name, path and domain."""
-        self.set_cookie(key, "", 0, datetime.fromtimestamp(0, UTC), path, domain, **attributes)
+        self.set_cookie(key, "", 0, http_date(gmtime(0)), path, domain, **attributes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response, then run what is to run in the background."""

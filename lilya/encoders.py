@@ -11,15 +11,11 @@ reaches an encoder while text is written; `json_encode` looks at these too.
 """
 
 import os
-import sys
 from binascii import a2b_base64, b2a_base64
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
-from datetime import date, time, timedelta
 from enum import Enum
 from typing import Any, TypeVar
-from uuid import UUID
 
 from lilya.exceptions import ImproperlyConfigured
 
@@ -160,19 +156,22 @@ def _is(*types: type) -> Callable[[Any], bool]:
     return lambda kind: issubclass(kind, types)
 
 
+def _is_named(*names: str) -> Callable[[Any], bool]:
+    # By name, as a model or a dataclass is told by what it has: importing the modules of all these types would cost
+    # every application that does not use them.
+    return lambda kind: any(f"{base.__module__}.{base.__qualname__}" in names for base in kind.__mro__)
+
+
 def _has(method: str) -> Callable[[Any], bool]:
-    # A model is told by its methods: importing pydantic would cost every application that does not use it.
     return lambda kind: callable(getattr(kind, method, None))
+
+
+def _is_dataclass(kind: Any) -> bool:
+    return hasattr(kind, "__dataclass_fields__")
 
 
 def _is_namedtuple(kind: Any) -> bool:
     return issubclass(kind, tuple) and hasattr(kind, "_fields")
-
-
-def _is_decimal(kind: Any) -> bool:
-    # No type can be a Decimal before somebody imported the module, which is a large one.
-    decimal = sys.modules.get("decimal")
-    return decimal is not None and issubclass(kind, decimal.Decimal)
 
 
 def _dump(model: Any) -> Any:
@@ -180,29 +179,34 @@ def _dump(model: Any) -> Any:
     return model.model_dump(mode="json") if hasattr(type(model), "__pydantic_serializer__") else model.model_dump()
 
 
+def _fields(value: Any) -> dict[str, Any]:
+    import dataclasses  # noqa: PLC0415 - whoever has a dataclass has loaded it
+
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
 _WRITERS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
     (_has("model_dump"), _dump),
     (_is(Enum), lambda value: value.value),
-    (is_dataclass, lambda value: {field.name: getattr(value, field.name) for field in fields(value)}),
+    (_is_dataclass, _fields),
     (_is_namedtuple, lambda value: value._asdict()),
-    (_is(date, time), lambda value: value.isoformat()),  # a datetime is a date
-    (_is(UUID), str),
+    (_is_named("datetime.date", "datetime.time"), lambda value: value.isoformat()),  # a datetime is a date
+    (_is_named("uuid.UUID", "decimal.Decimal"), str),
     (_is(os.PathLike), os.fsdecode),
     (_is(bytes, bytearray, memoryview), lambda value: b2a_base64(value, newline=False).decode()),
-    (_is(timedelta), timedelta.total_seconds),
-    (_is_decimal, str),
+    (_is_named("datetime.timedelta"), lambda value: value.total_seconds()),
     (_is(Mapping), dict),
     (_is(Iterable), list),
 )
 # Not everything that can be iterated can be made from a list.
 _MAKERS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], Any]], ...] = (
     (_has("model_validate"), lambda model, value: model.model_validate(value)),
-    (_is(Enum, UUID, os.PathLike), lambda kind, value: kind(value)),
-    (is_dataclass, lambda kind, value: kind(**value)),
+    (_is(Enum, os.PathLike), lambda kind, value: kind(value)),
+    (_is_dataclass, lambda kind, value: kind(**value)),
     (_is_namedtuple, lambda kind, value: kind(**value) if isinstance(value, Mapping) else kind(*value)),
-    (_is(date, time), lambda kind, text: kind.fromisoformat(text)),
+    (_is_named("datetime.date", "datetime.time"), lambda kind, text: kind.fromisoformat(text)),
+    (_is_named("uuid.UUID", "decimal.Decimal"), lambda kind, value: kind(value)),
     (_is(bytes, bytearray, memoryview), lambda kind, text: kind(a2b_base64(text, strict_mode=True))),
-    (_is(timedelta), lambda kind, seconds: kind(seconds=seconds)),
-    (_is_decimal, lambda kind, value: kind(value)),
+    (_is_named("datetime.timedelta"), lambda kind, seconds: kind(seconds=seconds)),
     (_is(dict, list, tuple, set, frozenset, deque), lambda kind, value: kind(value)),
 )

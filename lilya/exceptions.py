@@ -23,7 +23,6 @@ Errors, by whose fault they are.
     └── ContinueRouting                control flow: "not mine, try the next route"
 """
 
-import http
 from collections.abc import Mapping
 from json import JSONDecodeError
 from typing import Any
@@ -261,6 +260,8 @@ class ContinueRouting(BaseException):
 
 
 def _phrase(status_code: int) -> str:
+    import http  # noqa: PLC0415 - builds its table of all statuses, of use to answers without a detail only
+
     try:
         return http.HTTPStatus(status_code).phrase
     except ValueError:

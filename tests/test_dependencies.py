@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lilya._signature import kind_of, parameters_of, where_defined
 from lilya.dependencies import (
     Depends,
     Provide,
@@ -19,11 +20,8 @@ from lilya.dependencies import (
     Resolve,
     Security,
     inject,
-    kind_of,
-    make_value,
     open_parameters,
-    signature_of,
-    where_defined,
+    step_of,
     wrap_dependency,
 )
 from lilya.enums import Scope
@@ -153,9 +151,9 @@ def test_where_defined_names_what_a_reader_can_find() -> None:
     assert where_defined("secret") == "builtins.str"
 
 
-def test_signature_of_a_silent_builtin_is_empty() -> None:
+def test_parameters_of_a_silent_builtin_is_empty() -> None:
     """A built-in that does not tell its parameters is called with what `Provide` gives."""
-    assert signature_of(dict) == []
+    assert parameters_of(dict) == []
     assert open_parameters(Provide(dict, a=1)) == []
 
 
@@ -190,7 +188,7 @@ def make_with_one(x: int) -> int:
 async def value_of(dependency: Any, *args: Any, **kwargs: Any) -> Any:
     """Make one value as a plan does, and close it."""
     async with AsyncExitStack() as stack:
-        return await make_value(kind_of(dependency), stack, Provide(dependency, *args), (), kwargs)
+        return await step_of(Provide(dependency, *args, **kwargs), ()).make({}, stack)
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilya import _plan
+from lilya import _plan, _signature
 from lilya._connection import Connection
-from lilya._plan import CallPlan, SharedValues, compile_plan
+from lilya._plan import CallPlan, compile_plan
+from lilya._shared import SharedValues
 from lilya.dependencies import Depends, Provide, Provides, Resolve, Security, inject
 from lilya.exceptions import ImproperlyConfigured, WebSocketDisconnect
 
@@ -878,4 +879,5 @@ def test_arguments_are_read_at_startup_only(monkeypatch: pytest.MonkeyPatch) -> 
     plan = plan_of(lambda ws, it: it, it=lambda db: db, db=Provide(lambda: 5))
     monkeypatch.setattr(_plan, "inspect", None)
     monkeypatch.setattr(_plan, "kind_of", None)
+    monkeypatch.setattr(_signature, "inspect", None)
     assert asyncio.run(plan.run(connect(), {})) == 5

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from lilya._languages import language_of
 from lilya.exceptions import ImproperlyConfigured
 from lilya.transformers import (
     TRANSFORMER_TYPES,
     StringTransformer,
     Transformer,
     get_transformers,
-    language_of,
     register_path_transformer,
 )
 

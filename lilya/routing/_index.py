@@ -22,12 +22,12 @@ All alternatives are followed side by side, level by level (a *frontier*), so th
 recursion. What a frontier can hold is bounded by the patterns, not by the path.
 """
 
-from collections.abc import Sequence
-from itertools import repeat
+from collections.abc import Callable, Sequence
 from operator import itemgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from lilya.routing._pattern import Pattern, Segment, Shape
+from lilya.routing._pattern import Pattern, Segment
+from lilya.routing._shape import Shape
 
 __all__ = ["Index", "Match"]
 
@@ -50,19 +50,20 @@ class Index:
 
     def add(self, pattern: Pattern, number: int) -> None:
         """Take in a pattern; numbers are added in ascending order."""
-        node = self._root
-        segments = pattern.segments
-        for place, segment in enumerate(segments):
-            node.first = number if node.first is None else node.first
+        way = [self._root]
+        for place, segment in enumerate(pattern.segments):
             if isinstance(segment, Shape) and segment.multi:
-                node = node.tail()
-                for later in reversed(segments[place + 1 :]):
-                    node = node.child(later)
-                node = node.span(segment)
+                way.append(way[-1].tail())
+                for later in reversed(pattern.segments[place + 1 :]):
+                    way.append(way[-1].child(later))
+                way.append(way[-1].span())
+                way.append(way[-1].child(segment))
                 break
-            node = node.child(segment)
-        node.first = number if node.first is None else node.first
-        node.ends.append(number)
+            way.append(way[-1].child(segment))
+        way[-1].ends.append(number)
+        for node in reversed(way):
+            node.first = number if node.first is None else node.first
+            node.settle()
 
     def match(self, path: str) -> list[Match]:
         """
@@ -70,22 +71,31 @@ class Index:
 
         Matches may share one list of texts; do not change it.
         """
-        # The straight way down: while there is one way to go on, nothing has to be kept side by side.
-        node = self._root
-        values: list[str] = []
         rest = iter(path.split("/"))
         if next(rest):
             return []
+        # The straight way down: while there is one way to go on, nothing has to be kept side by side.
+        node = self._root
+        values: list[str] = []
         for part in rest:
-            child = node.straight.get(part)
+            child = node.only
             if child is None:
-                child = node.only
-                if child is None or not part:
+                child = node.straight.get(part)
+                if child is None:
                     return _search(node, values, [part, *rest]) if node.forks else []
+            elif node.literals and part in node.literals:
+                return _search(node, values, [part, *rest])
+            else:
+                if node.accepts is not None:
+                    part = "/".join([part, *rest]) if node.takes_rest else part
+                    if not node.accepts(part):
+                        return []
+                elif not part:
+                    return []
                 values.append(part)
             node = child
         ends = node.ends
-        return [(ends[0], values)] if len(ends) == 1 else list(zip(ends, repeat(values)))
+        return [(ends[0], values)] if len(ends) == 1 else [(number, values) for number in ends]
 
     def nearest(self, path: str) -> int | None:
         """
@@ -93,18 +103,18 @@ class Index:
 
         None if there are no patterns, or the path does not begin with a slash.
         """
-        frontier = [self._root]
-        parts = path.split("/")
-        if parts[0]:
+        empty, *parts = path.split("/")
+        if empty:
             return None
-        for part in parts[1:]:
+        frontier: list[_Reached] = [(self._root, [])]
+        for part in parts:
             following: list[_Reached] = []
-            for node in frontier:
+            for node, _ in frontier:
                 node.step(part, [], following)
             if not following:
                 break
-            frontier = [node for node, _ in following]
-        return min((node.first for node in frontier if node.first is not None), default=None)
+            frontier = following
+        return min((node.first for node, _ in frontier if node.first is not None), default=None)
 
     def covered(self, pattern: Pattern) -> int | None:
         """
@@ -113,222 +123,146 @@ class Index:
         Compares segment by segment and errs on the side of None; paths with a line break are left out of account
         (a `path` parameter does not match them, a `str` does).
         """
-        found: list[int] = []
-        frontier = [self._root]
-        for place, segment in enumerate(pattern.segments):
-            for node in frontier:
-                if node.tails is not None:
-                    found += _covering_tails(node.tails, pattern.segments[place:])
-            frontier = [child for node in frontier for child in node.covering(segment)]
-        found += [node.ends[0] for node in frontier if node.ends]
-        return min(found, default=None)
+        found = _search(self._root, [], pattern.segments, surely=True)
+        return found[0][0] if found else None
 
 
 class _Node:
     """
     What can come next at one place of the trie, and the numbers of the patterns that end there.
 
-    In the tree under `tails`, which is read from the end of the path, `everything` and `spans` say what the one
-    parameter that may contain slashes has to match; their leaves carry the numbers.
+    Parameters that are whole segments (`wholes`) are of few types. Mixed shapes may be many, and are found by the
+    literals at their two ends: there is one group for each pair of *lengths* of these, so that a text is cut once per
+    group and looked up. The tree under `tails` is read from the end of the path; there, the parameters under `spans`
+    may contain slashes and take what is left.
 
-    `forks` says that more than one of `literals`, `anything`, `shapes` and `tails` is to be asked, or one of the last
-    two. Where it is false, `straight` and `only` are `literals` and `anything`; where it is true, they are empty.
+    Where a parameter is the only way to go on apart from literals, it stands in `only` and `accepts` (None: any text
+    but the empty one), and `takes_rest` tells whether it takes all that is left of the path; where there are only
+    literals, they stand in `straight`. Else these are empty, and `forks` is true.
     """
-
-    __slots__ = (
-        "anything",
-        "ends",
-        "everything",
-        "first",
-        "forks",
-        "literals",
-        "only",
-        "shapes",
-        "spans",
-        "straight",
-        "tails",
-    )
 
     def __init__(self) -> None:
         self.literals: dict[str, _Node] = {}
-        self.anything: _Node | None = None
-        self.shapes: _Shapes | None = None
+        self.wholes: list[tuple[Shape, _Node]] = []
+        self.groups: dict[tuple[int, int], dict[tuple[str, str], list[tuple[Shape, _Node]]]] = {}
         self.tails: _Node | None = None
-        self.everything: _Node | None = None
-        self.spans: _Shapes | None = None
+        self.spans: _Node | None = None
         self.ends: list[int] = []
         # The smallest number here or below.
         self.first: int | None = None
         self.settle()
 
     def settle(self) -> None:
-        """Bring `forks`, `straight` and `only` up to date."""
-        mixed = bool(self.literals) and self.anything is not None
-        self.forks = mixed or self.shapes is not None or self.tails is not None
-        self.straight = {} if self.forks else self.literals
-        self.only = None if self.forks else self.anything
+        """Bring `straight`, `only`, `accepts`, `takes_rest` and `forks` up to date; after the nodes below."""
+        ways = bool(self.groups) + len(self.wholes) + (self.tails is not None)
+        self.straight: dict[str, _Node] = {} if ways else self.literals
+        self.only: _Node | None = None
+        self.accepts: Callable[[str], object] | None = None
+        self.takes_rest = False
+        if ways == 1 and self.wholes:
+            shape, self.only = self.wholes[0]
+            self.accepts = None if shape.anything else shape.fullmatch
+        elif ways == 1 and self.tails is not None and not self.literals:
+            tails, spans = self.tails, self.tails.spans
+            if spans is not None and not (tails.literals or tails.wholes or tails.groups):
+                self.only, self.accepts, self.takes_rest = spans.only, spans.accepts, True
+        self.forks = ways > 0 and self.only is None
 
     def child(self, segment: Segment) -> "_Node":
         """The node below this segment; made if missing."""
         if isinstance(segment, str):
-            node = self.literals.get(segment)
-            if node is None:
-                node = self.literals[segment] = _Node()
-        elif segment.anything:
-            node = self.anything = self.anything or _Node()
+            node = self.literals.setdefault(segment, _Node())
         else:
-            self.shapes = self.shapes or _Shapes()
-            node = self.shapes.child(segment)
-        self.settle()
+            shapes = self.wholes
+            if not segment.whole:
+                shapes = self.groups.setdefault(segment.lengths, {}).setdefault(segment.ends, [])
+            same = [node for shape, node in shapes if shape.key == segment.key]
+            node = same[0] if same else _Node()
+            if not same:
+                shapes.append((segment, node))
         return node
 
     def tail(self) -> "_Node":
         """The root of the tree that is read from the end of the path; made if missing."""
         self.tails = self.tails or _Node()
-        self.settle()
         return self.tails
 
-    def span(self, shape: Shape) -> "_Node":
-        """The leaf for a multi shape; made if missing."""
-        if shape.everything:
-            self.everything = self.everything or _Node()
-            return self.everything
-        self.spans = self.spans or _Shapes()
-        return self.spans.child(shape)
+    def span(self) -> "_Node":
+        """The node for what takes the rest when the path has been read up to here from its end; made if missing."""
+        self.spans = self.spans or _Node()
+        return self.spans
 
     def step(self, part: str, values: list[str], reached: list["_Reached"]) -> None:
         """Add the nodes that this segment of a path leads to, with `values` and the texts of its parameters."""
         child = self.literals.get(part)
         if child is not None:
             reached.append((child, values))
-        if self.anything is not None and part:
-            reached.append((self.anything, [*values, part]))
-        if self.shapes is not None:
-            self.shapes.match(part, values, reached)
+        for shape, child in self.wholes:
+            if part if shape.anything else shape.fullmatch(part):
+                reached.append((child, [*values, part]))
+        if self.groups:
+            for (before, after), group in self.groups.items():
+                for shape, child in group.get((part[:before], part[len(part) - after :]), ()):
+                    texts = shape.match(part)
+                    if texts is not None:
+                        reached.append((child, values + texts))
 
-    def spanning(self, text: str) -> list["_Reached"]:
-        """The leaves whose multi shape matches the text, with the texts of its parameters."""
-        reached: list[_Reached] = []
-        if self.everything is not None and "\n" not in text:
-            reached.append((self.everything, [text]))
-        if self.spans is not None:
-            self.spans.match(text, [], reached)
-        return reached
-
-    def covering(self, segment: Segment) -> list["_Node"]:
-        """The nodes that whatever this segment of a pattern matches leads to."""
-        nodes: list[_Node] = []
+    def cover(self, segment: Segment | None, values: list[str], reached: list["_Reached"]) -> None:
+        """Add the nodes to which whatever this segment of a pattern matches leads; None: any number of segments."""
         if isinstance(segment, str):
             if segment in self.literals:
-                nodes.append(self.literals[segment])
-            takes_anything = segment != ""
+                reached.append((self.literals[segment], values))
+            beside = [
+                below
+                for (before, after), group in self.groups.items()
+                for below in group.get((segment[:before], segment[len(segment) - after :]), ())
+            ]
         else:
-            takes_anything = not (segment.multi or segment.nullable)
-        if self.anything is not None and takes_anything:
-            nodes.append(self.anything)
-        return nodes if self.shapes is None else nodes + self.shapes.covering(segment)
+            beside = self.groups.get(segment.lengths, {}).get(segment.ends, []) if segment else []
+        reached += [(child, values) for shape, child in self.wholes + beside if shape.covers(segment)]
 
 
 _Reached: TypeAlias = tuple[_Node, list[str]]
 
 
-class _Shapes:
-    """
-    Shapes and the nodes below them, found by the literals at their two ends.
-
-    There is one group for each pair of *lengths* of these literals: a text is cut once per group and looked up. Whole
-    segments of one type are kept apart, since they are the common case and their regex alone decides.
-    """
-
-    __slots__ = ("_groups", "_nodes", "_whole")
-
-    def __init__(self) -> None:
-        self._groups: dict[tuple[int, int], dict[tuple[str, str], list[tuple[Shape, _Node]]]] = {}
-        self._nodes: dict[tuple[object, ...], _Node] = {}
-        self._whole: list[tuple[Shape, _Node]] = []
-
-    def child(self, shape: Shape) -> _Node:
-        """The node below this shape; made if missing."""
-        node = self._nodes.get(shape.key)
-        if node is None:
-            node = self._nodes[shape.key] = _Node()
-            head, tail = shape.literals[0], shape.literals[-1]
-            if shape.whole:
-                self._whole.append((shape, node))
-                return node
-            self._groups.setdefault((len(head), len(tail)), {}).setdefault((head, tail), []).append((shape, node))
-        return node
-
-    def match(self, text: str, values: list[str], reached: list[_Reached]) -> None:
-        """Add the nodes whose shape matches the text, with `values` and the texts of its parameters."""
-        for shape, node in self._whole:
-            if shape.fullmatch(text) is not None:
-                reached.append((node, [*values, text]))
-        for (before, after), group in self._groups.items():
-            for shape, node in group.get((text[:before], text[len(text) - after :]), ()):
-                texts = shape.match(text)
-                if texts is not None:
-                    reached.append((node, values + texts))
-
-    def covering(self, segment: Segment) -> list[_Node]:
-        """The nodes below shapes that surely match whatever this segment of a pattern does."""
-        if isinstance(segment, Shape):
-            return [self._nodes[segment.key]] if segment.key in self._nodes else []
-        found = [node for shape, node in self._whole if shape.takes(segment)]
-        for (before, after), group in self._groups.items():
-            shapes = group.get((segment[:before], segment[len(segment) - after :]), ())
-            found += [node for shape, node in shapes if shape.takes(segment)]
-        return found
-
-
-def _search(node: _Node, values: list[str], parts: list[str]) -> list[Match]:
-    # The general walk, from a node where there may be more than one way to go on.
+def _search(node: _Node, values: list[str], parts: Sequence[Any], surely: bool = False) -> list[Match]:
+    # The general walk, from a node where there may be more than one way to go on; `surely` with segments of a pattern.
+    step: Callable[[_Node, Any, list[str], list[_Reached]], None] = _Node.cover if surely else _Node.step
     found: list[Match] = []
     frontier: list[_Reached] = [(node, values)]
     for place, part in enumerate(parts):
         following: list[_Reached] = []
         for node, values in frontier:
             if node.tails is not None:
-                _search_tails(node.tails, values, parts[place:], found)
-            node.step(part, values, following)
+                _search_tails(node.tails, values, parts[place:], found, surely)
+            step(node, part, values, following)
         frontier = following
         if not frontier:
             break
     for node, values in frontier:
         for number in node.ends:
             found.append((number, values))
-    found.sort(key=itemgetter(0))
-    return found
+    return sorted(found, key=itemgetter(0)) if len(found) > 1 else found
 
 
-def _search_tails(tails: _Node, left: list[str], parts: list[str], found: list[Match]) -> None:
+def _search_tails(tails: _Node, left: list[str], parts: Sequence[Any], found: list[Match], surely: bool) -> None:
     # From the end of the path towards its start; at least one segment is left to the parameter that spans.
+    step: Callable[[_Node, Any, list[str], list[_Reached]], None] = _Node.cover if surely else _Node.step
     frontier: list[_Reached] = [(tails, [])]
     for stop in range(len(parts), 0, -1):
         following: list[_Reached] = []
         for node, right in frontier:
-            if node.everything is not None or node.spans is not None:
-                for leaf, texts in node.spanning("/".join(parts[:stop])):
-                    for number in leaf.ends:
-                        found.append((number, left + texts + right))
             reached: list[_Reached] = []
-            node.step(parts[stop - 1], [], reached)
+            if node.spans is not None:
+                text = parts[0] if stop == 1 else None if surely else "/".join(parts[:stop])
+                step(node.spans, text, left, reached)
+                for leaf, texts in reached:
+                    for number in leaf.ends:
+                        found.append((number, texts + right))
+                reached = []
+            step(node, parts[stop - 1], [], reached)
             for child, texts in reached:
                 following.append((child, texts + right))
         frontier = following
         if not frontier:
             break
-
-
-def _covering_tails(tails: _Node, segments: Sequence[Segment]) -> list[int]:
-    # The same walk with the segments of a pattern in place of those of a path.
-    found: list[int] = []
-    frontier = [tails]
-    for stop in range(len(segments), 0, -1):
-        for node in frontier:
-            if node.everything is not None:
-                found.append(node.everything.ends[0])
-            if node.spans is not None and stop == 1:
-                found += [leaf.ends[0] for leaf in node.spans.covering(segments[0])]
-        frontier = [child for node in frontier for child in node.covering(segments[stop - 1])]
-    return found

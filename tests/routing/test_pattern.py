@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lilya.exceptions import ImproperlyConfigured
-from lilya.routing._pattern import Pattern, Shape, compile_path, parse_pattern
+from lilya.routing._pattern import Pattern, compile_path, parse_pattern
+from lilya.routing._shape import Shape
 from lilya.transformers import TRANSFORMER_TYPES, StringTransformer, Transformer, register_path_transformer
 
 
