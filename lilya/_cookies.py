@@ -1,24 +1,21 @@
-"""Cookies, as they are set and as they come back; and the dates that they and other HTTP headers hold."""
+"""Cookies, as they are set and as they come back."""
 
 import re
-from time import struct_time
 from typing import TYPE_CHECKING, Literal
+
+from lilya._fields import http_date, is_token
 
 if TYPE_CHECKING:  # only a cookie with such an end needs the module, and who made it has loaded it
     from datetime import datetime
 
-__all__ = ["Cookie", "http_date", "parse_cookies"]
+__all__ = ["Cookie", "parse_cookies"]
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 §5.6.2
-_NOT_IN_ATTRIBUTE = re.compile(r"[\x00-\x1f\x7f;]")
+_NOT_IN_ATTRIBUTE = frozenset(map(chr, (*range(0x20), 0x7F, *b";")))
 # cookie-octet of RFC 6265 §4.1.1. Other values go the way of SimpleCookie, which others read too: octal escapes within
 # double quotes, where a space may stand as it is.
 _COOKIE_OCTETS = frozenset(map(chr, range(0x21, 0x7F))).difference('",;\\')
-_ESCAPES = {code: f"\\{code:03o}" for code in range(256) if code != 0x20 and chr(code) not in _COOKIE_OCTETS}
-_ESCAPE = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL)
-
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# Compiled by `re` when first used, which few applications do.
+_ESCAPE = r"(?s)\\(?:([0-3][0-7][0-7])|(.))"
 
 
 class Cookie:
@@ -54,19 +51,19 @@ class Cookie:
         httponly: bool = False,
         samesite: Literal["lax", "strict", "none"] | None = "lax",
     ) -> None:
-        if not _TOKEN.fullmatch(key):
+        if not is_token(key):
             raise ValueError(f"Cookie name {key!r} is not a token (RFC 6265 §4.1.1).")
         if not value.isascii() and max(value) > "\xff":
             raise ValueError(
                 f"The value of cookie {key!r} is not latin-1: encode it, for example with urllib's quote()."
             )
         for name, attribute in (("path", path), ("domain", domain), ("samesite", samesite), ("expires", expires)):
-            if isinstance(attribute, str) and _NOT_IN_ATTRIBUTE.search(attribute):
+            if isinstance(attribute, str) and not _NOT_IN_ATTRIBUTE.isdisjoint(attribute):
                 raise ValueError(f"{name} {attribute!r} of cookie {key!r} holds a semicolon or a control character.")
         self.key: str = key
         self.value: str = value
         self.max_age: int | None = max_age
-        self.expires: "datetime | str | None" = expires
+        self.expires: datetime | str | None = expires
         self.path: str | None = path
         self.domain: str | None = domain
         self.secure: bool = secure
@@ -78,9 +75,8 @@ class Cookie:
         expires = self.expires
         if not (expires is None or isinstance(expires, str)):
             expires = http_date(expires.utctimetuple())  # which takes one without a zone for UTC
-        plain = _COOKIE_OCTETS.issuperset(self.value)
         pairs = (
-            (self.key, self.value if plain else f'"{self.value.translate(_ESCAPES)}"'),
+            (self.key, _quoted(self.value)),
             ("Domain", self.domain),
             ("Expires", expires),
             ("Max-Age", self.max_age),
@@ -105,21 +101,14 @@ def parse_cookies(header: str) -> dict[str, str]:
     return cookies
 
 
+def _quoted(value: str) -> str:
+    if _COOKIE_OCTETS.issuperset(value):
+        return value
+    escaped = (one if one == " " or one in _COOKIE_OCTETS else f"\\{ord(one):03o}" for one in value)
+    return f'"{"".join(escaped)}"'
+
+
 def _unquoted(value: str) -> str:
     if len(value) < 2 or not value[0] == value[-1] == '"':
         return value
-    return _ESCAPE.sub(lambda match: chr(int(match[1], 8)) if match[1] else match[2], value[1:-1])
-
-
-def http_date(moment: struct_time) -> str:
-    """
-    A time in UTC as HTTP headers hold it (RFC 9110 §5.6.7).
-
-    Raises:
-        ValueError: Its year has more than four digits.
-    """
-    year, month, day, hour, minute, second, weekday = moment[:7]
-    if not 0 <= year <= 9999:
-        raise ValueError(f"The year {year} cannot stand in an HTTP date: use one from 0 to 9999.")
-    # Not strftime's names of days and months, which follow the locale, nor its years, which need not have four digits.
-    return f"{_DAYS[weekday]}, {day:02} {_MONTHS[month - 1]} {year:04} {hour:02}:{minute:02}:{second:02} GMT"
+    return re.sub(_ESCAPE, lambda match: chr(int(match[1], 8)) if match[1] else match[2], value[1:-1])

@@ -8,7 +8,7 @@ from time import gmtime
 from typing import Any, Literal
 from urllib.parse import quote
 
-from lilya._cookies import http_date
+from lilya._fields import http_date
 from lilya._response import Headers
 from lilya._streaming import CHUNK_BYTES, StreamingResponse
 from lilya.concurrency import run_in_threadpool
@@ -19,7 +19,8 @@ from lilya.types import Receive, Scope, Send
 __all__ = ["FileResponse"]
 
 # RFC 9110 §14.1.2, one range. So many digits are enough for any file; what is longer is not a range we know.
-_RANGE = re.compile(r"bytes=[ \t]*(?!-[ \t]*$)([0-9]{0,18})-([0-9]{0,18})[ \t]*", re.IGNORECASE)
+# Compiled by `re` when first used, which few applications do.
+_RANGE = r"(?i)bytes=[ \t]*(?!-[ \t]*$)([0-9]{0,18})-([0-9]{0,18})[ \t]*"
 
 
 class FileResponse(StreamingResponse):
@@ -79,8 +80,7 @@ class FileResponse(StreamingResponse):
 
 
 def _guess_type(path: str | os.PathLike[str]) -> str:
-    # Here, not at the top: the module is of use to this class only, and reads the system's tables.
-    import mimetypes  # noqa: PLC0415
+    import mimetypes  # noqa: PLC0415 - reads the system's tables, for this class only
 
     media_type, encoding = mimetypes.guess_type(path)
     # The type is that of the content; a .tar.gz sent as application/x-tar would be one that cannot be read.
@@ -140,7 +140,7 @@ def _is_known(asked: Header, headers: Header) -> bool:
 
 def _range(asked: str, size: int) -> range | None:
     """The one range that is asked for, empty if it lies behind the end; None for several, and for what is none."""
-    match = _RANGE.fullmatch(asked)
+    match = re.fullmatch(_RANGE, asked)
     if match is None:
         return None
     first, last = match.groups()

@@ -12,8 +12,9 @@ __all__ = ["Address", "netloc_from_scope", "percent", "replace_in_netloc"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
-# host[:port] of RFC 9110 §7.2, with the letters that DNS names, their relatives and addresses are made of.
-_HOST = re.compile(r"(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?")
+# host[:port] of RFC 9110 §7.2, with the letters that DNS names, their relatives and addresses are made of; compiled by
+# `re` when the first URL is asked for.
+_HOST = r"(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?"
 
 
 class Address(NamedTuple):
@@ -63,7 +64,7 @@ def _join(host: str, port: int | None) -> str:
 
 
 def _is_host(text: str) -> bool:
-    match = _HOST.fullmatch(text)
+    match = re.fullmatch(_HOST, text)
     if match is None or int(match[2] or 0) > 65535:
         return False
     try:

@@ -4,7 +4,10 @@ The signature of a handler, read once at startup: which argument gets what.
 What fills an argument, first that applies:
 
 1. `Provides()` as its default: the dependency of its name. `Resolve(…)`/`Security(…)`: what that makes.
-2. The connection, to which `lilya._signature` has rules of its own.
+2. The connection: every argument annotated with a connection class; else one named `websocket`, `socket` or `ws` (in
+   WebSocket handlers), `request` or `connection`, unless a dependency or path parameter has that name; else, in a
+   WebSocket handler, the first positional one whatever its name; in an HTTP handler the first positional one that
+   nothing else fills; in a provider its only positional one that nothing else fills.
 3. The dependency of its name; in a handler only if the argument has no default.
 4. The path parameter of its name.
 5. Its own default.

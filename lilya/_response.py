@@ -4,7 +4,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import gmtime, time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from lilya._cookies import Cookie, http_date
+from lilya._cookies import Cookie
+from lilya._fields import http_date
 from lilya._state import check_headers
 from lilya.datastructures import Header
 from lilya.encoders import Encoder, json_encode

@@ -1,13 +1,6 @@
 """
-What a callable tells about itself before it is called: its name, how it gives its value, what it asks for.
-
-An argument is the connection
-
-1. if it is annotated with a connection class; there may be several;
-2. else by its name: `websocket`, `socket` or `ws` (in WebSocket handlers), `request` or `connection`, in this order and
-   unless a dependency or path parameter has that name;
-3. else, in a WebSocket handler, the first positional one whatever its name; in an HTTP handler the first positional one
-   that nothing else fills; in a provider its only positional one that nothing else fills.
+What a callable tells about itself before it is called: its name, how it gives its value, which of its arguments is the
+connection (rule 2 of `lilya._plan`).
 """
 
 import functools

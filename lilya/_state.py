@@ -15,9 +15,9 @@ Sources: ASGI spec, "WebSocket" and the extension "WebSocket Denial Response"; R
 §5.5 for the 125 bytes of a control frame.
 """
 
-import re
 from collections.abc import Iterable
 
+from lilya._fields import is_token
 from lilya.enums import WebSocketState
 from lilya.exceptions import WebSocketRuntimeError
 
@@ -54,9 +54,6 @@ RECEIVING: dict[tuple[WebSocketState, str], WebSocketState] = {
     (CONNECTED, "websocket.receive"): CONNECTED,
     (CONNECTED, "websocket.disconnect"): DISCONNECTED,
 }
-
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_UNSENDABLE = re.compile(rb"[\r\n\0]")
 
 # RFC 6455 §5.5: 125 bytes for a control frame, two of them for the code.
 MAX_REASON_BYTES = 123
@@ -115,12 +112,7 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
         ValueError: A name is no token, or a value holds CR, LF or NUL.
     """
     for name, value in headers:
-        if not is_token(name.decode("latin-1")) or _UNSENDABLE.search(value):
+        if not is_token(name.decode("latin-1")) or b"\r" in value or b"\n" in value or b"\0" in value:
             raise ValueError(
                 f"Header {name!r}: {value!r} cannot be sent: a name is a token and a value holds no CR, LF or NUL."
             )
-
-
-def is_token(text: str) -> bool:
-    """Whether `text` is a token, which header names and subprotocols are (RFC 9110 §5.6.2)."""
-    return _TOKEN.fullmatch(text) is not None

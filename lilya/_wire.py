@@ -25,6 +25,10 @@ __all__ = ["WIRE", "Exchange", "Wire"]
 # Where the scope holds the `Wire` or `Exchange` of the connection.
 WIRE = "lilya.wire"
 
+# After every 512th message that a connection sends, the event loop gets a turn. Where a server's `send` never waits, a
+# handler that only sends would otherwise hold all other connections, and nobody would see its own client leave.
+BREATH = 512
+
 NOT_CONNECTED = 'WebSocket is not connected. Need to call "accept" first.'
 
 
@@ -43,6 +47,7 @@ class Wire:
         left: It was the client.
         refused: The HTTP status that the handshake was refused with.
         cause: The exception that ended the conversation.
+        breath: How many more messages may be sent before `breathe`.
     """
 
     __slots__ = (
@@ -50,6 +55,7 @@ class Wire:
         "_id",
         "answered",
         "application_state",
+        "breath",
         "cause",
         "client_state",
         "cleanups",
@@ -86,6 +92,7 @@ class Wire:
         self.close_reason = ""
         self.closed_by_application = False
         self.left = False
+        self.breath = BREATH
         self.refused: int | None = None
         self.cause: BaseException | None = None
         # The connect message, while a later route may still want to see it.
@@ -158,6 +165,15 @@ class Wire:
             # One turn of the loop, in which uvicorn notices that the handshake is over: it would log an error if the
             # application returned before.
             await asyncio.sleep(0)
+        elif state is CONNECTED:
+            self.breath -= 1
+            if not self.breath:
+                await self.breathe()
+
+    async def breathe(self) -> None:
+        """Let the event loop have a turn."""
+        self.breath = BREATH
+        await asyncio.sleep(0)
 
     def checked(self, message: Message) -> Message | None:
         """

@@ -23,12 +23,14 @@ read in more than one way, such as `(a+)+`, is refused (see `lilya._languages`).
 """
 
 import math
-from datetime import datetime
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
 from lilya._languages import language_of
 from lilya.exceptions import ImproperlyConfigured
+
+if TYPE_CHECKING:  # loaded when the first such parameter is read: few applications have one
+    from datetime import datetime
+    from uuid import UUID
 
 __all__ = [
     "TRANSFORMER_TYPES",
@@ -149,27 +151,31 @@ class FloatTransformer(Transformer[float]):
         return text.rstrip("0").rstrip(".") if "." in text else text
 
 
-class UUIDTransformer(Transformer[UUID]):
+class UUIDTransformer(Transformer["UUID"]):
     """`uuid`: 8-4-4-4-12 hexadecimal digits, in either case."""
 
     regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
-    def transform(self, value: str) -> UUID:
+    def transform(self, value: str) -> "UUID":
+        from uuid import UUID  # noqa: PLC0415 - see TYPE_CHECKING above
+
         return UUID(value)
 
-    def normalise(self, value: UUID) -> str:
+    def normalise(self, value: "UUID") -> str:
         return str(value)
 
 
-class DatetimeTransformer(Transformer[datetime]):
+class DatetimeTransformer(Transformer["datetime"]):
     """`datetime`: `YYYY-MM-DDTHH:MM:SS`, a moment that exists; a fraction or a zone is neither read nor written."""
 
     regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
 
-    def transform(self, value: str) -> datetime:
+    def transform(self, value: str) -> "datetime":
+        from datetime import datetime  # noqa: PLC0415 - see TYPE_CHECKING above
+
         return datetime.fromisoformat(value)
 
-    def normalise(self, value: datetime) -> str:
+    def normalise(self, value: "datetime") -> str:
         return value.replace(microsecond=0, tzinfo=None).isoformat()
 
 

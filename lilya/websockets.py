@@ -309,12 +309,16 @@ class WebSocket(Connection):
             WebSocketDisconnect: The client is gone.
             WebSocketRuntimeError: Before `accept` or after `close`.
         """
-        if not self._wire.open:
-            raise self._wire.not_open()
+        wire = self._wire
+        if not wire.open:
+            raise wire.not_open()
         try:
             await self._raw_send({"type": "websocket.send", "text": data})
         except OSError as error:
-            raise self._wire.lost() from error
+            raise wire.lost() from error
+        wire.breath = breath = wire.breath - 1
+        if not breath:
+            await wire.breathe()
 
     async def send_bytes(self, data: bytes) -> None:
         """
@@ -324,12 +328,16 @@ class WebSocket(Connection):
             WebSocketDisconnect: The client is gone.
             WebSocketRuntimeError: Before `accept` or after `close`.
         """
-        if not self._wire.open:
-            raise self._wire.not_open()
+        wire = self._wire
+        if not wire.open:
+            raise wire.not_open()
         try:
             await self._raw_send({"type": "websocket.send", "bytes": data})
         except OSError as error:
-            raise self._wire.lost() from error
+            raise wire.lost() from error
+        wire.breath = breath = wire.breath - 1
+        if not breath:
+            await wire.breathe()
 
     async def send_json(self, data: Any, mode: str = MessageMode.TEXT) -> None:
         """
@@ -361,6 +369,9 @@ class WebSocket(Connection):
             await self._raw_send(message)
         except OSError as error:
             raise wire.lost() from error
+        wire.breath = breath = wire.breath - 1
+        if not breath:
+            await wire.breathe()
 
     # -- helpers of the base class that users know ---------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import enum
-import sys
 import uuid
 from collections import deque
 from collections.abc import Iterator
@@ -237,7 +236,22 @@ def test_json_encode_consumes_a_generator_once() -> None:
     assert asked == [0, 1, 2]
 
 
-def test_decimal_encoder_answers_for_nothing_before_decimal_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the module there can be no Decimal, and the encoder does not import it."""
-    monkeypatch.delitem(sys.modules, "decimal")
-    assert not encoders._is_decimal(int)
+@pytest.mark.parametrize(
+    ("base", "plain"),
+    [
+        (date, "2024-01-02"),
+        (datetime, "2024-01-02T03:04:05+00:00"),
+        (time, "03:04:00"),
+        (timedelta, 60.5),
+        (uuid.UUID, str(ID)),
+        (Decimal, "1.10"),
+    ],
+)
+def test_types_that_are_known_by_name_have_subclasses(base: type[Any], plain: Any) -> None:
+    """A subclass is written and made like its base; another class that has only the name is not."""
+    made = apply_structure(type("Own", (base,), {}), plain)
+    assert (type(made).__name__, json_encode(made)) == ("Own", plain)
+    stranger = type(base.__name__, (), {})
+    assert apply_structure(stranger, plain) == plain
+    with pytest.raises(TypeError, match="cannot be written as JSON"):
+        json_encode(stranger())

@@ -16,7 +16,6 @@ from lilya._state import (
     check_headers,
     cut_reason,
     is_sendable,
-    is_token,
     out_of_order,
     sendable_code,
 )
@@ -255,13 +254,6 @@ def test_check_headers_refuses_what_would_begin_another_line(pair: tuple[bytes, 
 def test_check_headers_takes_what_can_be_sent() -> None:
     """Latin-1 bytes, tabs and empty values are fine."""
     check_headers([(b"x-name", b"caf\xe9\tau lait"), (b"X-Empty", b""), (b"!#$%&'*+-.^_`|~9", b"v")])
-
-
-@given(st.text(max_size=20))
-def test_is_token_allows_only_the_characters_of_a_token(text: str) -> None:
-    """RFC 9110 §5.6.2, written as a set."""
-    letters = set("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-    assert is_token(text) == (text != "" and set(text) <= letters)
 
 
 def test_state_exports_what_others_use() -> None:

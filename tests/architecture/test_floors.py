@@ -79,6 +79,7 @@ FLOORS: Mapping[str, int] = {
     "_url": 1,
     "_netloc": 1,
     "_cookies": 1,
+    "_fields": 1,
     "serializers": 1,
     "encoders": 1,
     "transformers": 1,
