@@ -26,7 +26,7 @@ from lilya.responses import make_response
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
 
-__all__ = ["MOUNTS", "Dispatcher", "Endpoint", "Mount", "Place", "make_endpoint"]
+__all__ = ["MOUNTS", "Dispatcher", "Endpoint", "Mount", "Place", "Prepared", "make_endpoint"]
 
 # Where the scope holds the chain of mounts that it came through.
 MOUNTS = "lilya.mounts"
@@ -82,13 +82,20 @@ class Place:
         )
 
 
-class Endpoint(Protocol):
+class Prepared(Protocol):
+    """What compiles, at startup, what it needs: an endpoint, and whatever has endpoints inside."""
+
+    def prepare(self, mounts: tuple[Mount, ...]) -> None:
+        """Compile what is needed behind these mounts; raises what is wrong with it."""
+
+    def forget(self) -> None:
+        """Compile it anew when it is needed again: what surrounds it has changed."""
+
+
+class Endpoint(Prepared, Protocol):
     """An ASGI application that can be told at startup what will surround it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
-
-    def prepare(self, mounts: tuple[Mount, ...]) -> None:
-        """Compile what this endpoint needs behind these mounts; raises what is wrong with it."""
 
 
 class _FunctionEndpoint:
@@ -105,6 +112,10 @@ class _FunctionEndpoint:
 
     def prepare(self, mounts: tuple[Mount, ...]) -> None:
         self.plan(mounts)
+
+    def forget(self) -> None:
+        self.plans.clear()
+        self.unmounted = None
 
     def plan(self, mounts: tuple[Mount, ...]) -> CallPlan:
         plan = self.plans.get(mounts)
@@ -160,6 +171,9 @@ class _ASGIEndpoint:
 
     def prepare(self, mounts: tuple[Mount, ...]) -> None:
         """Nothing to compile: it takes the scope as it is."""
+
+    def forget(self) -> None:
+        """Nothing was compiled."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)

@@ -16,14 +16,14 @@ What the peer sees when a handler ends with an exception: the one place that dec
 
 A denial is an HTTP response on a WebSocket handshake (ASGI extension "WebSocket Denial Response"); where the server
 lacks the extension it becomes a close before accept, which every server answers with 403. On an HTTP connection an
-`HTTPException` is answered with its status, anything else with 500. The text of an exception that is not an answer
-never reaches the peer.
+`HTTPException` is answered with its status, a body that is no JSON or does not come to its end with 400, anything else
+with 500. The text of an exception that is not an answer never reaches the peer.
 """
 
 import logging
 
 from lilya._state import CONNECTING, DISCONNECTED
-from lilya._wire import Wire
+from lilya._wire import ClientGone, Wire
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,
@@ -32,6 +32,7 @@ from lilya.exceptions import (
     WebSocketDisconnect,
     WebSocketException,
 )
+from lilya.requests import ClientDisconnect
 from lilya.responses import PlainText, Response
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
@@ -41,6 +42,7 @@ __all__ = [
     "denial_for",
     "end_http",
     "end_websocket",
+    "fail_http",
     "is_answer",
     "is_fault",
     "is_leaving",
@@ -50,15 +52,20 @@ __all__ = [
     "report_unanswered",
     "tell_client",
     "tell_end",
+    "tell_mistake",
 ]
 
 logger = logging.getLogger("lilya")
+
+# What the peer did wrong, where the application did not look for it.
+MISTAKES = (UnexpectedMessage, MalformedMessage, ClientDisconnect, ClientGone)
 
 
 def is_answer(error: BaseException) -> bool:
     """Whether an exception is meant for the peer, or is the peer's leaving; a status that cannot be sent is a fault."""
     if isinstance(error, HTTPException):
-        return 200 <= error.status_code <= 599 and not isinstance(error, ImproperlyConfigured)
+        status = error.status_code  # of a subclass perhaps, which may have put anything there
+        return isinstance(status, int) and 200 <= status <= 599 and not isinstance(error, ImproperlyConfigured)
     return isinstance(error, WebSocketException) or is_leaving(error)
 
 
@@ -71,7 +78,7 @@ def is_leaving(error: BaseException) -> bool:
 
 def is_fault(error: BaseException) -> bool:
     """Whether an exception is a fault of the application, rather than an answer or a fault of the peer."""
-    return not is_answer(error) and not isinstance(error, UnexpectedMessage | MalformedMessage)
+    return not is_answer(error) and not isinstance(error, MISTAKES)
 
 
 def close_for(error: BaseException, *, debug: bool = False) -> tuple[int, str]:
@@ -123,11 +130,20 @@ async def end_websocket(websocket: WebSocket, error: BaseException, *, debug: bo
 async def end_http(scope: Scope, receive: Receive, send: Send, error: BaseException, *, debug: bool = False) -> None:
     """Answer a request that `error` came out of; the response must not have begun."""
     response = denial_for(error) if is_answer(error) else None
+    if isinstance(error, MalformedMessage | ClientDisconnect):
+        tell_mistake(error, scope)
+        response = PlainText("Bad Request", status_code=400)
     if response is None:
-        report(error, scope)
-        text = f"Internal Server Error: {type(error).__name__}" if debug else "Internal Server Error"
-        response = PlainText(text, status_code=500)
-    await response(scope, receive, send)
+        await fail_http(scope, receive, send, error, debug=debug)
+    else:
+        await response(scope, receive, send)
+
+
+async def fail_http(scope: Scope, receive: Receive, send: Send, error: BaseException, *, debug: bool = False) -> None:
+    """Report a fault and answer the request with 500."""
+    report(error, scope)
+    text = f"Internal Server Error: {type(error).__name__}" if debug else "Internal Server Error"
+    await PlainText(text, status_code=500)(scope, receive, send)
 
 
 def report(error: BaseException, scope: Scope, connection_id: str = "-") -> None:
@@ -151,6 +167,11 @@ def tell_client(error: BaseException, scope: Scope) -> None:
         listener["report"](error)
 
 
+def tell_mistake(error: BaseException, scope: Scope) -> None:
+    """Log, in one line, what the client did wrong with a request."""
+    logger.info("%s %s: %s", scope["type"], _path_of(scope), _told(error))
+
+
 def report_unanswered(scope: Scope, connection_id: str) -> None:
     """Log that a handler came back without having answered the handshake."""
     logger.error(
@@ -166,7 +187,7 @@ def tell_end(wire: Wire, scope: Scope) -> None:
     """Log, in one line, how a WebSocket ended and why."""
     path, cause = _path_of(scope), wire.cause
     if wire.refused is not None:
-        why = f"close({wire.close_code})" if wire.refused == 403 and cause is None else _told(cause)
+        why = f"close({wire.close_code})" if wire.closed_by_application and cause is None else _told(cause)
         logger.info("WebSocket %s refused with %d: %s [%s]", path, wire.refused, why, wire.id)
     elif wire.left:
         logger.info("WebSocket %s: the client left with %d %r [%s]", path, wire.close_code, wire.close_reason, wire.id)
@@ -180,9 +201,15 @@ def tell_end(wire: Wire, scope: Scope) -> None:
 def _told(cause: BaseException | None) -> str:
     if cause is None:
         return "by the handler"
-    near = cause.extra.get("near") if isinstance(cause, HTTPException) else None
-    # `repr` of the text: it may come from a peer, and one record must stay one line.
-    return repr(str(cause))[1:-1] + (f" The nearest route is {near}." if near else "")
+    if is_fault(cause):
+        return type(cause).__name__  # reported already, with all of it
+    try:
+        near = cause.extra.get("near") if isinstance(cause, HTTPException) else None
+        # `repr` of the text: it may come from a peer, and one record must stay one line.
+        return repr(str(cause))[1:-1] + (f" The nearest route is {near}." if near else "")
+    except Exception:
+        # The exception's own class, which may do anything: the end of a connection must not fail by what it is called.
+        return type(cause).__name__
 
 
 def _path_of(scope: Scope) -> str:

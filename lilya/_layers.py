@@ -11,11 +11,13 @@ permissions raise. Levels nest: app, then include, then child app, then route. `
 there is nothing to wrap.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from lilya import _errors
 from lilya._define import DefineMiddleware, DefinePermission, Definition, define_all, listed
+from lilya._signature import where_defined
 from lilya._state import CONNECTING
 from lilya._wire import WIRE, wire_of
 from lilya.concurrency import is_async_callable, run_in_threadpool
@@ -59,11 +61,31 @@ class Layers:
                     f"exception_handlers: {key!r} is neither a status code nor an exception class."
                 )
         listed("exception_handlers", self.exception_handlers.values(), callables=True)
+        for handler in self.exception_handlers.values():
+            _check_takes("exception_handlers", handler, "connection", "error")
+        for name in ("before_request", "after_request"):
+            for hook in getattr(self, name):
+                _check_takes(name, hook, "scope", "receive", "send")
 
     def __bool__(self) -> bool:
         return bool(
             self.middleware or self.permissions or self.exception_handlers or self.before_request or self.after_request
         )
+
+
+def _check_takes(what: str, function: Callable[..., Any], *given: str) -> None:
+    # Wrong at its first use otherwise, which for an error handler may be late.
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some built-ins do not tell
+        return
+    try:
+        signature.bind(*given)
+    except TypeError as error:
+        raise ImproperlyConfigured(
+            f"{what}: {where_defined(function)} is called with ({', '.join(given)}), but its arguments are "
+            f"{signature}: {error}. Give it these arguments."
+        ) from None
 
 
 def compose(app: ASGIApp, layers: Layers, *, answers: bool = False) -> ASGIApp:
@@ -204,4 +226,4 @@ def find_handler(
     for cls in type(error).__mro__:
         if cls in handlers and not (answer and cls in (Exception, BaseException)):
             return handlers[cls]
-    return None if answer else handlers.get(500)
+    return handlers.get(500) if _errors.is_fault(error) else None

@@ -47,15 +47,26 @@ def check_lifespan(lifespan: Any) -> Lifespan:
 
 
 def from_hooks(on_startup: Iterable[LifespanEvent], on_shutdown: Iterable[LifespanEvent]) -> Lifespan:
-    """A lifespan that runs these functions, sync or async, without arguments; the lists are read when it runs."""
+    """
+    A lifespan that runs these functions, sync or async, without arguments; the lists are read when it runs.
+
+    At shutdown all of them are run; then the error of one that failed is raised, or a group of several.
+    """
 
     @asynccontextmanager
     async def lifespan(app: Any) -> AsyncIterator[None]:
         for hook in on_startup:
             await call(hook)
         yield
+        failed: list[Exception] = []
         for hook in on_shutdown:
-            await call(hook)
+            # One that fails must not keep the next from closing what it has to close.
+            try:
+                await call(hook)
+            except Exception as error:
+                failed.append(error)
+        if failed:
+            raise failed[0] if len(failed) == 1 else ExceptionGroup("Several functions of on_shutdown failed", failed)
 
     return lifespan
 

@@ -42,25 +42,47 @@ async def make_all(steps: Iterable["Step"], values: dict[Any, Any], stack: Async
         values[step] = await step.make(values, stack)
 
 
+class _Same:
+    """A thing as a key, whether it can be hashed or not: equal to the very same thing only."""
+
+    __slots__ = ("thing",)
+
+    def __init__(self, thing: object) -> None:
+        self.thing = thing
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.thing is other.thing
+
+    def __hash__(self) -> int:
+        return id(self.thing)
+
+
 class Step:
     """
     One value on the way to a call, and the values made before it that fill the arguments of its `source`.
 
     `closes` tells that a generator is open as long as the value is used: its own one, or one behind its arguments.
+    `key` is what the value is made of, down to the last argument: steps of two plans that have equal keys make the
+    same value. `origin` is what the user declared, for the key; the source by default.
     """
 
-    __slots__ = ("closes", "fillings", "kind", "source")
+    __slots__ = ("closes", "fillings", "key", "kind", "source")
 
     kind: Kind
     source: Any
     fillings: tuple[Filling, ...]
     closes: bool
+    key: object
 
-    def __init__(self, kind: Kind, source: Any, fillings: Iterable[Filling] = (), closes: bool = False) -> None:
+    def __init__(
+        self, kind: Kind, source: Any, fillings: Iterable[Filling] = (), closes: bool = False, origin: object = None
+    ) -> None:
         self.kind = kind
         self.source = source
         self.fillings = tuple(fillings)
         self.closes = closes or kind in ("generator", "async generator")
+        parts = [(name, value.key if isinstance(value, Step) else value) for name, value in self.fillings]
+        self.key = (_Same(source if origin is None else origin), *parts)
 
     async def make(self, values: Mapping[Any, Any], stack: AsyncExitStack) -> Any:
         """Get the value; a generator is left open, and closed by `stack`, which sees no suppressed exception."""

@@ -224,10 +224,10 @@ class _Reader(typing.NamedTuple):
             parameters = open_parameters(provide)
         except ImproperlyConfigured as error:
             self.fail(str(error))
-        step = step_of(provide, reader.fill(provide.dependency, parameters))
+        step = step_of(provide, reader.fill(provide.dependency, parameters), declared)
         reader.steps.append(step)
         if provide.scope is not Scope.REQUEST:
-            step = shared_step(provide, reader.steps)
+            step = shared_step(provide.scope, reader.steps)
             self.steps.append(step)
         if provide.use_cache or provide.scope is not Scope.REQUEST:
             self.single[provide] = step

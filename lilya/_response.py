@@ -40,7 +40,8 @@ class Response:
 
     Raises:
         ValueError: A header that cannot be sent: its name is no token, its value holds CR, LF or NUL, or a character
-            that is not in latin-1. A header set later, through `headers`, is checked when the response is sent.
+            that is not in latin-1. A header set later, through `headers`, is checked when the response is sent. Or a
+            status that is none.
         TypeError: Content that nothing can turn into JSON.
     """
 
@@ -62,6 +63,8 @@ class Response:
     ) -> None:
         if status_code is not None:
             self.status_code = status_code
+        if not 100 <= self.status_code <= 599:
+            raise ValueError(f"{type(self).__name__}: {self.status_code!r} is no status, 100–599 (RFC 9110 §15).")
         if media_type is not None:
             self.media_type = media_type
         self.background: Background | None = background

@@ -7,15 +7,17 @@ handshake nobody answered, close what is still open, run the cleanups. `finish` 
 does itself when its handler has returned, so that the layers around the route see the close message go by.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable
 
 from lilya import _errors
 from lilya._plan import SharedValues
 from lilya._state import CONNECTING, RESPONSE
-from lilya._wire import WIRE, Exchange, Wire
+from lilya._wire import WIRE, ClientGone, Exchange, Wire
 from lilya.context import serving
 from lilya.exceptions import ContinueRouting, NotFound, WebSocketDisconnect
+from lilya.requests import ClientDisconnect
 from lilya.serializers import Serializer, serializer
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
@@ -66,19 +68,35 @@ async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, debug: bool)
             await _end(wire, scope, None, debug)
     except ContinueRouting:
         await _end(wire, scope, NotFound(), debug)
+    except asyncio.CancelledError as error:
+        if _is_cancelled():
+            raise
+        await _end(wire, scope, error, debug)
     except Exception as error:
         await _end(wire, scope, error, debug)
     finally:
-        if wire.cause is not None or wire.left or wire.refused is not None:
-            _errors.tell_end(wire, scope)
-        if wire.cleanups is not None:
-            await _clean_up(wire, scope)
-        # What refers back to the wire; without it everything here is freed at once.
-        wire.handed_receive = wire.handed_send = wire.websocket = wire.cause = None
+        try:
+            if wire.cause is not None or wire.left or wire.refused is not None:
+                _errors.tell_end(wire, scope)
+            if wire.cleanups is not None:
+                await _clean_up(wire, scope)
+        finally:
+            # What refers back to the wire; without it everything here is freed at once.
+            wire.handed_receive = wire.handed_send = wire.websocket = wire.cause = None
 
 
-async def _end(wire: Wire, scope: Scope, error: Exception | None, debug: bool) -> None:
-    """End the conversation for an exception that came out of the application, or for a return that left it open."""
+def _is_cancelled() -> bool:
+    """Whether a `CancelledError` is meant for this task, rather than come from another one that it waited for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def _end(wire: Wire, scope: Scope, error: BaseException | None, debug: bool, again: bool = True) -> None:
+    """
+    End the conversation for an exception that came out of the application, or for a return that left it open.
+
+    What fails meanwhile is a fault of its own, and ends `again` what is left to end.
+    """
     websocket = WebSocket(scope, wire.receive, wire.send)
     if error is not None and _errors.is_fault(error):
         _errors.report(error, scope, wire.id)
@@ -98,8 +116,11 @@ async def _end(wire: Wire, scope: Scope, error: Exception | None, debug: bool) -
         # The client left while we were ending: there is nobody to tell.
         pass
     except Exception as failure:
-        # A clean-up, or the response of an exception, failed: a fault of its own, which ends what is left to end.
-        await _end(wire, scope, failure, debug)
+        # A clean-up, the response of an exception, or a server that refuses to send it.
+        if again:
+            await _end(wire, scope, failure, debug, again=False)
+        else:
+            _errors.report(failure, scope, wire.id)
 
 
 async def finish(websocket: WebSocket) -> None:
@@ -119,17 +140,36 @@ async def _clean_up(wire: Wire, scope: Scope) -> None:
 async def _conduct_http(app: ASGIApp, scope: Scope, exchange: Exchange, debug: bool) -> None:
     scope[WIRE] = exchange
     serving.set(scope)
-    error: Exception
     try:
         await app(scope, exchange.receive, exchange.send)
-        if exchange.answered:
-            return
-        error = NotFound()
+        if not exchange.answered:
+            await _answer(exchange, scope, NotFound(), debug)
     except ContinueRouting:
-        error = NotFound()
-    except Exception as raised:
+        await _answer(exchange, scope, NotFound(), debug)
+    except asyncio.CancelledError as error:
+        if exchange.answered or _is_cancelled():
+            raise
+        await _answer(exchange, scope, error, debug)
+    except (ClientGone, ClientDisconnect) as error:
+        if exchange.answered:
+            _errors.tell_mistake(error, scope)
+        else:
+            await _answer(exchange, scope, error, debug)
+    except Exception as error:
         if exchange.answered:
             # A response that has begun cannot be mended: the server has to cut it off, and it logs the error.
             raise
-        error = raised
-    await _errors.end_http(scope, exchange.receive, exchange.send, error, debug=debug)
+        await _answer(exchange, scope, error, debug)
+
+
+async def _answer(exchange: Exchange, scope: Scope, error: BaseException, debug: bool) -> None:
+    """Answer a request for an exception; where that answer cannot be sent, with 500."""
+    try:
+        await _errors.end_http(scope, exchange.receive, exchange.send, error, debug=debug)
+    except ClientGone:
+        # The client left while we were answering: there is nobody to tell.
+        pass
+    except Exception as failure:
+        if exchange.answered:
+            raise
+        await _errors.fail_http(scope, exchange.receive, exchange.send, failure, debug=debug)

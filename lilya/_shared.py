@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 from lilya._making import CONNECTION, SHARED, Step, make_all
-from lilya.dependencies import Provide
 from lilya.enums import Scope
 
 __all__ = ["SharedValues", "shared_step"]
@@ -29,26 +28,27 @@ class SharedValues:
     def __init__(self) -> None:
         # Held only between two awaits, so that a second event loop (test clients have their own) waits for nothing.
         self._lock = threading.Lock()
-        # Beside a value that closes stands its event loop, with which it ends at the latest.
-        self._made: dict[Provide, tuple[Any, asyncio.AbstractEventLoop | None]] = {}
-        self._in_making: dict[Provide, Future[None]] = {}
+        # Under the keys of their steps, since one provider makes another value where its arguments are others. Beside a
+        # value that closes stands its event loop, with which it ends at the latest.
+        self._made: dict[object, tuple[Any, asyncio.AbstractEventLoop | None]] = {}
+        self._in_making: dict[object, Future[None]] = {}
         self._stack = AsyncExitStack()
 
-    async def get(self, connection: Any, *, provide: Provide, steps: Sequence[Step]) -> Any:
+    async def get(self, connection: Any, *, scope: Scope, steps: Sequence[Step]) -> Any:
         """The value that the last of these steps makes; they are taken, for this connection, if it is not there."""
-        store = self
-        if provide.scope is Scope.GLOBAL:
+        store, key = self, steps[-1].key
+        if scope is Scope.GLOBAL:
             store = _process
             _users_of_process.add(self)
         while True:
             with store._lock:
-                if provide in store._made:
-                    value, loop = store._made[provide]
+                if key in store._made:
+                    value, loop = store._made[key]
                     if loop is None or not loop.is_closed():
                         return value
-                other = store._in_making.get(provide)
+                other = store._in_making.get(key)
                 if other is None:
-                    turn = store._in_making[provide] = Future()
+                    turn = store._in_making[key] = Future()
                     break
             # Whether it succeeded or not is seen in the next round; cancelling a waiter leaves the others alone.
             await asyncio.wait([asyncio.wrap_future(other)])
@@ -59,10 +59,10 @@ class SharedValues:
                 await make_all(steps, values, stack)
                 store._stack.push_async_exit(stack.pop_all())
             closes = any(step.closes for step in steps)
-            store._made[provide] = values[steps[-1]], asyncio.get_running_loop() if closes else None
+            store._made[key] = values[steps[-1]], asyncio.get_running_loop() if closes else None
             return values[steps[-1]]
         finally:
-            del store._in_making[provide]
+            del store._in_making[key]
             turn.set_result(None)
 
     async def aclose(self) -> None:
@@ -92,8 +92,10 @@ _process = SharedValues()
 _users_of_process: weakref.WeakSet[SharedValues] = weakref.WeakSet()
 
 
-def shared_step(provide: Provide, steps: Sequence[Step]) -> Step:
+def shared_step(scope: Scope, steps: Sequence[Step]) -> Step:
     """The step that takes a value from where its scope keeps it; it is made by `steps`, the last of which gives it."""
-    get = functools.partial(SharedValues.get, provide=provide, steps=steps)
+    get = functools.partial(SharedValues.get, scope=scope, steps=steps)
     closes = any(step.closes for step in steps)
-    return Step("coroutine function", get, [(None, SHARED), (None, CONNECTION)], closes)
+    shared = Step("coroutine function", get, [(None, SHARED), (None, CONNECTION)], closes)
+    shared.key = steps[-1].key
+    return shared

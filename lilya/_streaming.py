@@ -6,6 +6,7 @@ from contextlib import aclosing
 from typing import Any, TypeAlias
 
 from lilya._response import Background, Headers, Response, message_type, sendable
+from lilya._wire import WIRE, ClientGone
 from lilya.concurrency import iterate_in_threadpool
 from lilya.datastructures import Header
 from lilya.types import Message, Receive, Scope, Send
@@ -54,10 +55,13 @@ class StreamingResponse(Response):
         if scope.get("method") == "HEAD" or self._bodiless:
             content = ()
         messages = _messages(start, message_type(scope, "body"), content, self.charset)
+        # Inside an application every other `OSError` of `send` is a fault of what is in between, and not the client's
+        # leaving.
+        sending = _send_all(send, messages, ClientGone if WIRE in scope else OSError)
         if scope["type"] == "websocket":
-            await _send_all(send, messages)
+            await sending
         else:
-            await _while_connected(receive, _send_all(send, messages))
+            await _while_connected(receive, sending)
         if self.background is not None:
             await self.background()
 
@@ -87,12 +91,12 @@ async def _messages(start: Message, body: str, content: Content, charset: str) -
     yield {"type": body, "body": bytes(held), "more_body": False}
 
 
-async def _send_all(send: Send, messages: AsyncGenerator[Message, None]) -> None:
+async def _send_all(send: Send, messages: AsyncGenerator[Message, None], gone: type[OSError]) -> None:
     async with aclosing(messages):
         async for message in messages:
             try:
                 await send(message)
-            except OSError:  # ASGI 2.4: the client has left
+            except gone:  # ASGI 2.4: the client has left
                 return
 
 

@@ -20,7 +20,7 @@ from lilya.exceptions import WebSocketDisconnect, WebSocketDisconnected, WebSock
 from lilya.serializers import Serializer, serializer
 from lilya.types import Message, Receive, Scope, Send
 
-__all__ = ["WIRE", "Exchange", "Wire"]
+__all__ = ["WIRE", "ClientGone", "Exchange", "Wire"]
 
 # Where the scope holds the `Wire` or `Exchange` of the connection.
 WIRE = "lilya.wire"
@@ -151,7 +151,7 @@ class Wire:
         Raises:
             WebSocketRuntimeError: The message is not legal in this state; nothing was sent.
             WebSocketDisconnect: The client is gone.
-            ValueError: A header or the subprotocol cannot be sent; nothing was sent.
+            ValueError: A header, the subprotocol or the status cannot be sent; nothing was sent.
         """
         state = self.application_state
         out = self.checked(message)
@@ -161,6 +161,10 @@ class Wire:
             await self.raw_send(out)
         except OSError as error:
             raise self.lost() from error
+        except Exception:
+            if state is CONNECTING:
+                self.take_back()
+            raise
         if state is RESPONSE and self.application_state is DISCONNECTED:
             # One turn of the loop, in which uvicorn notices that the handshake is over: it would log an error if the
             # application returned before.
@@ -193,7 +197,10 @@ class Wire:
             raise out_of_order("send", state, kind)
         if after is RESPONSE:
             _state.check_headers(message.get("headers") or ())
-            self.refused = message.get("status")
+            status = message.get("status")
+            if not (isinstance(status, int) and 200 <= status <= 599):
+                raise ValueError(f"Status {status!r} cannot be sent: a handshake is denied with one from 200 to 599.")
+            self.refused = status
         elif state is RESPONSE and message.get("more_body", False):
             after = RESPONSE
         self.application_state = after
@@ -236,6 +243,13 @@ class Wire:
         self.close_code, self.close_reason = code, reason
         return {"type": "websocket.close", "code": code, "reason": reason}
 
+    def take_back(self) -> None:
+        """The server refused to send the answer to the handshake: nothing is said, and another one may be tried."""
+        self.assign(self.client_state, CONNECTING)
+        self.refused = self.close_code = None
+        self.close_reason = ""
+        self.closed_by_application = False
+
     def rewind(self) -> None:
         """Let the next route see the connect message again; nothing may have been answered yet."""
         if self.client_state is CONNECTED:
@@ -272,6 +286,10 @@ class Wire:
         return WebSocketRuntimeError(NOT_CONNECTED)
 
 
+class ClientGone(OSError):
+    """The server's `OSError` for a client that left before its HTTP response was sent; nobody else's."""
+
+
 class Exchange:
     """One HTTP request and its response, watched so that it is known whether a response has begun."""
 
@@ -296,9 +314,12 @@ class Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message on and note that the response has begun."""
+        """Pass a message on and note that the response has begun; `ClientGone` if nobody is left to hear it."""
         self.answered = True
-        await self.raw_send(message)
+        try:
+            await self.raw_send(message)
+        except OSError as error:
+            raise ClientGone("The client left before the response was sent.") from error
 
     def rewind(self) -> None:
         """Let the next route see the first message of the request again."""

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lilya._define import DefineMiddleware, DefinePermission
+from lilya._endpoints import Mount
 from lilya._layers import Layers
 from lilya._version import __version__
 from lilya._wire import WIRE
 from lilya.conf._proxy import load_settings, settings
 from lilya.datastructures import State, URLPath
 from lilya.exceptions import ImproperlyConfigured
-from lilya.routing._table import Branch
 from lilya.routing.base import BasePath, Mountable
 from lilya.routing.include import Include
 from lilya.routing.router import Router, RoutingMethodsMixin
@@ -41,7 +41,7 @@ class Lilya(Mountable, RoutingMethodsMixin):
     connection.
 
     Args:
-        debug: Tell the peer the type of an unexpected exception.
+        debug: Tell the peer the type of an unexpected exception; of a mounted application it has no effect.
         settings_module: A `lilya.conf.global_settings.Settings` class, an instance, or the import path of either.
         routes: `Path`, `WebSocketPath`, `Include` and `Host`, in the order in which they are tried.
         middleware: Classes (or `DefineMiddleware`), the first one outermost.
@@ -52,7 +52,8 @@ class Lilya(Mountable, RoutingMethodsMixin):
         before_request, after_request: Called with `(scope, receive, send)` around everything inside the permissions.
         redirect_slashes: Redirect HTTP (303) to the other spelling of a trailing slash where only that one exists.
         lifespan: Instead of the hooks: `lifespan(app)` makes a context manager; a mapping it yields is shared as state.
-        serializer_config: The JSON codec, such as `SerializerConfig(orjson)`.
+        serializer_config: How WebSockets read and write JSON, such as `SerializerConfig(orjson)`; requests and
+            responses use the standard codec. A mounted application may have its own one.
         logging_config: A dictionary for `logging.config.dictConfig`, or an object with `configure()`.
         root_path: Where a proxy mounts the application; overrides what the server says.
         include_in_schema, populate_global_context, enable_openapi, openapi_config, infer_body: Without effect here.
@@ -114,8 +115,8 @@ class Lilya(Mountable, RoutingMethodsMixin):
             before_request=read("before_request", before_request),
             after_request=read("after_request", after_request),
         )
-        config: SerializerConfig | None = read("serializer_config", serializer_config)
-        self.serializer: Serializer = (config or SerializerConfig()).get_serializer()
+        self._serializer_config: SerializerConfig | None = read("serializer_config", serializer_config)
+        self.serializer: Serializer = (self._serializer_config or SerializerConfig()).get_serializer()
         _configure_logging(read("logging_config", logging_config))
         _warn_without_effect(
             populate_global_context=populate_global_context,
@@ -140,12 +141,28 @@ class Lilya(Mountable, RoutingMethodsMixin):
             scope = dict(scope)
             if self.root_path:
                 _mount_at(self.root_path, scope)
-        # Else mounted: the scope is a copy already, and the layers around shall learn from it which route it was.
+        elif self._serializer_config is not None and scope["type"] == "websocket":
+            await self._serve_inside(scope, receive, send)
+            return
+        # Where mounted, the scope is a copy already, and the layers around shall learn from it which route it was.
         scope["app"] = self
         await self.router.serve(scope, receive, send, self.debug, self.serializer)
 
-    def prepare(self, mounts: tuple[Branch, ...] = ()) -> None:
+    async def _serve_inside(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Mounted, with a serializer of its own, which is for the time inside only.
+        wire = scope[WIRE]
+        around, wire.codec = wire.codec, self.serializer
+        scope["app"] = self
+        try:
+            await self.router.serve(scope, receive, send)
+        finally:
+            wire.codec = around
+
+    def prepare(self, mounts: tuple[Mount, ...] = ()) -> None:
         self.router.prepare(mounts)
+
+    def forget(self) -> None:
+        self.router.forget()
 
     @property
     def routes(self) -> list[BasePath]:
@@ -230,12 +247,12 @@ class Lilya(Mountable, RoutingMethodsMixin):
     def override_dependency(self, name: str, dependency: Any) -> None:
         """Put another dependency in the place of `name`, for tests; takes effect with the next connection."""
         self.router.dependency_overrides[name] = dependency
-        self.router.invalidate()
+        self.router.forget()
 
     def reset_dependency_overrides(self) -> None:
         """Undo every `override_dependency`."""
         self.router.dependency_overrides.clear()
-        self.router.invalidate()
+        self.router.forget()
 
     def _check_not_served(self, what: str) -> None:
         if self.router.served:
@@ -244,8 +261,7 @@ class Lilya(Mountable, RoutingMethodsMixin):
     def _relayer(self, **changed: Iterable[Any] | ExceptionHandlers) -> None:
         layers = self.router.layers
         declared: dict[str, Any] = {name: getattr(layers, name) for name in Layers.__slots__}
-        self.router.layers = Layers(**{**declared, **changed})
-        self.router.invalidate()
+        self.router.relayer(Layers(**{**declared, **changed}))
 
 
 class ChildLilya(Lilya):

@@ -241,6 +241,9 @@ class _ControllerEndpoint:
     def prepare(self, mounts: tuple[Mount, ...]) -> None:
         self._stages(mounts)
 
+    def forget(self) -> None:
+        self.prepared.clear()
+
     def _stages(self, mounts: tuple[Mount, ...]) -> dict[str, _Stage]:
         if mounts not in self.prepared:
             self.prepared[mounts] = self.cls.stages(self.place, mounts)

@@ -147,12 +147,18 @@ def open_parameters(provide: Provide) -> list[inspect.Parameter]:
     return [parameter for parameter in parameters if parameter.name not in given and parameter.kind not in VARIADIC]
 
 
-def step_of(provide: Provide, fillings: Iterable[Filling]) -> Step:
-    """Describe the call that makes the value, with what `Provide` gives and what was found for the rest."""
+def step_of(provide: Provide, fillings: Iterable[Filling], declared: object = None) -> Step:
+    """
+    Describe the call that makes the value, with what `Provide` gives and what was found for the rest.
+
+    `declared` is what the provider was wrapped from, for the step's key.
+    """
+    # What is no `Provide` is wrapped in a new one each time: there the source stands for itself.
+    origin = provide if isinstance(declared, Provide | _Marker) else None
     kind, source = kind_of(provide.dependency), provide.dependency
     if kind != "constant" and (provide.args or provide.kwargs):
         source = functools.partial(source, *provide.args, **provide.kwargs)
-    return Step(kind, source, fillings)
+    return Step(kind, source, fillings, origin=origin)
 
 
 def inject(fn: Callable[P, R]) -> Callable[P, R]:

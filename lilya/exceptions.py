@@ -77,6 +77,9 @@ class HTTPException(LilyaException):
         headers: Sent with the answer.
         response: Sent as the answer instead of one built from status, detail and headers.
         **extra: Kept in `extra` for exception handlers.
+
+    Raises:
+        TypeError: The status is no number.
     """
 
     status_code: int = 500
@@ -91,6 +94,10 @@ class HTTPException(LilyaException):
         **extra: Any,
     ) -> None:
         if status_code is not None:
+            if not isinstance(status_code, int):
+                raise TypeError(
+                    f"{type(self).__name__}(status_code={status_code!r}): a status is a number, such as 404."
+                )
             self.status_code = status_code
         if detail is None:
             detail = args[0] if args else self.detail or _phrase(self.status_code)

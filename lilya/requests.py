@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from typing import Any, NoReturn
 
 from lilya._connection import Connection
+from lilya.exceptions import MalformedMessage
 from lilya.serializers import decode
 from lilya.types import Message, Receive, Scope, Send
 
@@ -106,8 +107,17 @@ class Request(Connection):
             raise ValueError(f"The request's charset {self.charset!r} is not known.") from None
 
     async def json(self) -> Any:
-        """The value of the body, JSON in UTF-8 whatever its type says (RFC 8259 §8.1), or a `JSONDecodeError`."""
-        return decode(await self.body())
+        """
+        The value of the body, JSON in UTF-8 whatever its type says (RFC 8259 §8.1).
+
+        Raises:
+            MalformedMessage: The body is no JSON, a `JSONDecodeError`; let out of a handler it is answered with 400.
+        """
+        body = await self.body()
+        try:
+            return decode(body)
+        except ValueError as error:
+            raise MalformedMessage.of(error) from None
 
     async def form(self) -> NoReturn:
         """Forms are not part of the library: a `NotImplementedError` that says what to do instead."""

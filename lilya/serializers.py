@@ -6,8 +6,8 @@ It writes compact JSON (RFC 8259) with text as it is rather than escaped, and is
 - NaN and the infinities, which JSON does not have, are refused, and so is `1e999`, which would become one;
 - what contains itself, is nested too deeply (the interpreter's recursion limit) or holds an integer of thousands of
   digits (`sys.set_int_max_str_digits`) is a `ValueError` too, never a `RecursionError`;
-- bytes are UTF-8 without a byte order mark, and a text with half of a surrogate pair is refused here, where the
-  handler sees it, rather than later in the server.
+- bytes are UTF-8 without a byte order mark, and a text with half of a surrogate pair, escaped or not, is refused here,
+  where the handler sees it, rather than later in the server.
 
 Values that the `json` module cannot write go through `lilya.encoders`.
 
@@ -74,6 +74,12 @@ def decode(data: str | bytes | bytearray | memoryview) -> Any:
         raise JSONDecodeError(str(error), text, 0) from None
     if end != len(text) and text[end:].strip(_WHITESPACE):
         raise JSONDecodeError("Extra data", text, end)
+    # Almost free, and the escapes are rare: half of a surrogate pair is no character, and could not be written again.
+    if "\\" in text and ("\\ud" in text or "\\uD" in text):
+        try:
+            encode_text(value)
+        except ValueError:
+            raise JSONDecodeError("Half of a surrogate pair", text, text.find("\\u")) from None
     return value
 
 
@@ -137,7 +143,7 @@ serializer: Serializer = _StandardSerializer()
 
 class SerializerConfig:
     """
-    Which codec an application uses: `Lilya(serializer_config=SerializerConfig(orjson))`.
+    Which codec the WebSockets of an application use: `Lilya(serializer_config=SerializerConfig(orjson))`.
 
     Args:
         codec: A `Serializer`, or anything with `dumps` and `loads`, such as the module `orjson`; None for the standard

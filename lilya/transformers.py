@@ -176,6 +176,10 @@ class DatetimeTransformer(Transformer["datetime"]):
         return datetime.fromisoformat(value)
 
     def normalise(self, value: "datetime") -> str:
+        from datetime import datetime  # noqa: PLC0415 - see TYPE_CHECKING above
+
+        if not isinstance(value, datetime):
+            _refuse(f"A datetime path parameter must be a datetime, got {value!r}")
         return value.replace(microsecond=0, tzinfo=None).isoformat()
 
 

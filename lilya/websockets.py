@@ -112,9 +112,13 @@ class WebSocket(Connection):
         Raises:
             WebSocketDisconnect: The client left before the handshake was answered.
             WebSocketRuntimeError: The handshake has been answered already.
-            ValueError: A header or the subprotocol holds what cannot be sent.
+            ValueError: A header or the subprotocol holds what cannot be sent, or the client has not offered it.
         """
         wire = self._wire
+        if subprotocol is not None:
+            offered = self.scope.get("subprotocols")
+            if offered is not None and subprotocol not in offered:
+                raise ValueError(f"Subprotocol {subprotocol!r} cannot be accepted: the client offered {offered!r}.")
         if wire.client_state is CONNECTING:
             self.raise_for_disconnect(await self._receive())
         pairs = _header_pairs(headers) if headers else []
@@ -122,10 +126,14 @@ class WebSocket(Connection):
             await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": pairs})
             return
         # What `Wire.send` does, without a coroutine of its own: once for each connection it shows.
+        message = wire.accepting(subprotocol, pairs)
         try:
-            await wire.raw_send(wire.accepting(subprotocol, pairs))
+            await wire.raw_send(message)
         except OSError as error:
             raise wire.lost() from error
+        except Exception:
+            wire.take_back()
+            raise
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
         """
@@ -138,6 +146,7 @@ class WebSocket(Connection):
             WebSocketRuntimeError: The application has closed already.
         """
         wire = self._wire
+        state = wire.application_state
         try:
             if self._raw_send is not wire.raw_send:
                 await self._send({"type": "websocket.close", "code": code, "reason": reason or ""})
@@ -145,11 +154,15 @@ class WebSocket(Connection):
                 message = wire.closing(code, reason)
                 if message is not None:
                     await wire.raw_send(message)
-        except OSError:
+        except self._vanishing:
             wire.lost()
         except WebSocketDisconnect:
             # The server noticed only now that nobody is there: a close that is too late is no mistake.
             wire.closed_by_application = True
+        except Exception:
+            if state is CONNECTING and self._raw_send is wire.raw_send:
+                wire.take_back()
+            raise
         if wire.cleanups is not None:
             await self.run_cleanups()
 
@@ -189,8 +202,11 @@ class WebSocket(Connection):
                     await result
             except Exception as raised:
                 error = error or raised
-        if error is not None:
-            raise error
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # its traceback holds this frame
 
     # -- messages ------------------------------------------------------------------------------------------------
 
@@ -314,7 +330,7 @@ class WebSocket(Connection):
             raise wire.not_open()
         try:
             await self._raw_send({"type": "websocket.send", "text": data})
-        except OSError as error:
+        except self._vanishing as error:
             raise wire.lost() from error
         wire.breath = breath = wire.breath - 1
         if not breath:
@@ -333,7 +349,7 @@ class WebSocket(Connection):
             raise wire.not_open()
         try:
             await self._raw_send({"type": "websocket.send", "bytes": data})
-        except OSError as error:
+        except self._vanishing as error:
             raise wire.lost() from error
         wire.breath = breath = wire.breath - 1
         if not breath:
@@ -367,7 +383,7 @@ class WebSocket(Connection):
             raise wire.not_open()
         try:
             await self._raw_send(message)
-        except OSError as error:
+        except self._vanishing as error:
             raise wire.lost() from error
         wire.breath = breath = wire.breath - 1
         if not breath:
@@ -384,6 +400,15 @@ class WebSocket(Connection):
         """Raise unless messages may flow in both directions."""
         if not self._wire.open:
             raise self._wire.not_open()
+
+    @property
+    def _vanishing(self) -> tuple[type[OSError], ...]:
+        """
+        What `send` raises when the client has vanished: the server's `OSError`.
+
+        Below a layer that is translated already, and one that still comes is a fault of the layer.
+        """
+        return (OSError,) if self._raw_send is self._wire.raw_send else ()
 
     def _left(self, message: Message) -> bool:
         if message["type"] != "websocket.disconnect":

@@ -7,13 +7,17 @@ from typing import Any, Literal
 
 import pytest
 from starlette.applications import Starlette
+from starlette.routing import Mount
 from websockets.asyncio.client import connect
 
 import lilya
 from lilya.apps import ChildLilya, Lilya
 from lilya.conf import Settings, settings
+from lilya.controllers import Controller
 from lilya.datastructures import State
+from lilya.dependencies import Provide
 from lilya.exceptions import ImproperlyConfigured, NotFound, PermissionDenied
+from lilya.middleware import DefineMiddleware
 from lilya.permissions import DefinePermission
 from lilya.protocols.middleware import MiddlewareProtocol
 from lilya.protocols.permissions import PermissionProtocol
@@ -93,12 +97,12 @@ async def test_app_answers_messages(ws: str) -> None:
 
 def test_app_takes_its_arguments_by_position() -> None:
     """In the order that users know."""
-    handlers: dict[int | type[BaseException], Any] = {NotFound: names}
     own: list[Any] = []
 
     def hook(*connection: Any) -> None:
         own.append(connection)
 
+    handlers: dict[int | type[BaseException], Any] = {NotFound: hook}
     app = Lilya(
         True,
         Settings,
@@ -457,6 +461,35 @@ def test_app_root_path_overrides_the_servers() -> None:
     assert TestClient(app).get("/in/x").json()[:2] == ["/in/x", "/in"]
 
 
+@pytest.mark.parametrize("inside", [Lilya, ChildLilya])
+def test_mounted_app_has_its_own_serializer(inside: Any) -> None:
+    """A mounted application with a `serializer_config` reads and writes with it, the one around with its own."""
+
+    async def greet(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_json("hi")
+
+    async def missing(websocket: WebSocket, error: Exception) -> None:
+        await greet(websocket)
+
+    class Shouting:
+        @staticmethod
+        def dumps(value: Any, default: Any = None) -> bytes:
+            return json.dumps(value, default=default).upper().encode()
+
+        loads = staticmethod(json.loads)
+
+    own = inside(routes=[WebSocketPath("/", greet)], serializer_config=SerializerConfig(Shouting))
+    none = inside(routes=[WebSocketPath("/", greet)])
+    app = Lilya(routes=[Include("/own", app=own), Include("/none", app=none)], exception_handlers={NotFound: missing})
+    client = TestClient(app)
+    heard = []
+    for path in ("/own/", "/own/missing", "/none/"):
+        with client.websocket_connect(path) as websocket:
+            heard.append(websocket.receive_text())
+    assert heard == ['"HI"', '"hi"', '"hi"']
+
+
 # -- debug -------------------------------------------------------------------------------------------------------------
 
 
@@ -475,3 +508,108 @@ def test_app_debug_tells_the_type_of_an_error(debug: bool) -> None:
     assert (message["code"], message["reason"]) == (1011, "KeyError" if debug else "")
     response = client.get("/")
     assert (response.status_code, response.text) == (500, "Internal Server Error" + (": KeyError" if debug else ""))
+
+
+# -- changing what is served -------------------------------------------------------------------------------------------
+
+
+def counting(made: list[str]) -> Any:
+    """A middleware that notes each instance of it, by name, and counts the connections through it in the scope."""
+
+    class Counting:
+        def __init__(self, app: Any, name: str) -> None:
+            made.append(name)
+            self.app, self.name, self.count = app, name, 0
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            self.count += 1
+            await self.app({**scope, "names": [*scope.get("names", []), f"{self.name}{self.count}"]}, receive, send)
+
+    return lambda name: DefineMiddleware(Counting, name)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_app_keeps_its_layers_when_routes_or_overrides_change(kind: Kind) -> None:
+    """What a middleware keeps on itself is still there after a route was added and a dependency overridden."""
+    made: list[str] = []
+    layer = counting(made)
+    leaf = [Path("/", names, middleware=[layer("r")]), WebSocketPath("/", names, middleware=[layer("r")])]
+    app = Lilya(routes=[Include("/in", routes=leaf, middleware=[layer("i")])], middleware=[layer("a")])
+    client = TestClient(app)
+    assert ask(client, kind, "/in/") == ["a1", "i1", "r1"]
+    app.add_route("/late", names, middleware=[layer("l")])
+    assert ask(client, kind, "/in/") == ["a2", "i2", "r2"]
+    app.override_dependency("db", 1)
+    assert ask(client, kind, "/in/") == ["a3", "i3", "r3"]
+    app.reset_dependency_overrides()
+    app.routes.pop()
+    assert ask(client, kind, "/in/") == ["a4", "i4", "r4"]
+    assert sorted(made) == ["a", "i", "l", "r", "r"]
+
+
+def test_override_reaches_what_is_behind_a_mount_and_what_is_kept() -> None:
+    """An override is seen by an application inside an include, and by values of scope "app" made of it."""
+    svc = Provide(lambda db: f"svc-{db}", scope="app")
+
+    async def show(request: Request, svc: str, extra: str) -> str:
+        return f"{svc} {extra}"
+
+    class Showing(Controller):
+        async def get(self, request: Request, svc: str, extra: str) -> str:
+            return f"{svc} {extra}"
+
+    child = ChildLilya(routes=[Path("/", show), Path("/class", Showing)])
+    inside = {"svc": svc, "db": lambda: "real", "extra": "e"}
+    app = Lilya(routes=[Include("/c", app=child, dependencies=inside)])
+    client = TestClient(app)
+    assert [client.get(path).json() for path in ("/c/", "/c/class")] == ["svc-real e"] * 2
+    app.override_dependency("db", lambda: "fake")
+    child.override_dependency("extra", "x")
+    assert [client.get(path).json() for path in ("/c/", "/c/class")] == ["svc-fake x"] * 2
+    child.reset_dependency_overrides()
+    app.reset_dependency_overrides()
+    assert [client.get(path).json() for path in ("/c/", "/c/class")] == ["svc-real e"] * 2
+
+
+def test_app_value_belongs_to_what_it_is_made_of() -> None:
+    """One application mounted twice, with different dependencies: each mount has its own value of scope "app"."""
+    svc = Provide(lambda tenant: "svc-" + tenant, scope="app")
+
+    async def show(request: Request, svc: str) -> str:
+        return svc
+
+    child = ChildLilya(routes=[Path("/", show)], dependencies={"svc": svc})
+    app = Lilya(routes=[Include(f"/{it}", app=child, dependencies={"tenant": it.upper()}) for it in ("x", "y")])
+    client = TestClient(app)
+    assert [client.get(path).json() for path in ("/x/", "/y/", "/x/")] == ["svc-X", "svc-Y", "svc-X"]
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_app_inside_a_foreign_one_knows_where_it_is(kind: Kind) -> None:
+    """URLs begin at the foreign application's mount, also with an application of ours around that."""
+
+    async def where(connection: Any) -> Any:
+        found = [str(connection.base_url.path), connection.path_for("h").path]
+        if isinstance(connection, WebSocket):
+            await connection.accept()
+            await connection.send_json(found)
+        return found
+
+    inner = [Path("/w", where, name="h"), WebSocketPath("/w", where, name="h")]
+    for ours in (Lilya(routes=inner), Router(routes=inner), Lilya(routes=[Include("/", routes=inner)])):
+        foreign = Starlette(routes=[Mount("/m", app=ours)])
+        assert ask(TestClient(foreign), kind, "/m/w") == ["/m/", "/m/w"]
+        around = Lilya(routes=[Include("/f", app=foreign)])
+        assert ask(TestClient(around), kind, "/f/m/w") == ["/f/m/", "/f/m/w"]
+
+
+def test_route_alone_inside_a_foreign_application_knows_where_it_is() -> None:
+    """A single route as an application of its own begins at the foreign mount, too."""
+
+    async def where(request: Request) -> str:
+        return request.base_url.path
+
+    foreign = Starlette(routes=[Mount("/m", app=Path("/w", where))])
+    assert TestClient(foreign).get("/m/w").json() == "/m/"
+    ours = Lilya(routes=[Include("/m", app=Path("/w", where))])
+    assert TestClient(ours).get("/m/w").json() == "/m/"

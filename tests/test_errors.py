@@ -22,7 +22,7 @@ from lilya._errors import (
     tell_client,
     tell_end,
 )
-from lilya._wire import WIRE, Wire
+from lilya._wire import WIRE, ClientGone, Wire
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,
@@ -36,6 +36,7 @@ from lilya.exceptions import (
     WebSocketException,
     WebSocketRuntimeError,
 )
+from lilya.requests import ClientDisconnect
 from lilya.responses import JSONResponse, PlainText
 from lilya.types import Message, Scope
 from lilya.websockets import WebSocket
@@ -48,7 +49,27 @@ LEAVINGS: list[BaseException] = [
     ExceptionGroup("", [WebSocketDisconnect(1001)]),
     ExceptionGroup("", [ExceptionGroup("", [WebSocketDisconnect(1001)]), WebSocketDisconnected(1006)]),
 ]
-PEER_FAULTS = [UnexpectedMessage("x"), MalformedMessage.of(ValueError("x"))]
+PEER_FAULTS: list[BaseException] = [
+    UnexpectedMessage("x"),
+    MalformedMessage.of(ValueError("x")),
+    ClientDisconnect(),
+    ClientGone(),
+]
+
+
+class WrongStatus(HTTPException):
+    """Its status is no number."""
+
+    status_code: Any = "404"
+
+
+class UnspeakableError(WebSocketException):
+    """It cannot be told."""
+
+    def __str__(self) -> str:
+        raise ValueError
+
+
 FAULTS: list[BaseException] = [
     ValueError("x"),
     ImproperlyConfigured("x"),
@@ -56,6 +77,7 @@ FAULTS: list[BaseException] = [
     ExceptionGroup("", [ValueError("x")]),
     ExceptionGroup("", [WebSocketDisconnect(1001), ValueError("x")]),
     ExceptionGroup("", [HTTPException()]),
+    WrongStatus(),
 ]
 
 
@@ -294,6 +316,8 @@ DENIAL: tuple[Message, ...] = (
     {"type": "websocket.http.response.body", "body": b""},
 )
 
+FORBIDDEN: tuple[Message, ...] = ({**DENIAL[0], "status": 403}, DENIAL[1])
+
 
 @pytest.mark.parametrize(
     ("sends", "cause", "level", "text"),
@@ -308,8 +332,10 @@ DENIAL: tuple[Message, ...] = (
         ((ACCEPT, CLOSE), WebSocketException(4000, "why"), logging.INFO, "closed with 4000: 4000: why"),
         ((ACCEPT, CLOSE), HTTPException(status_code=404), logging.INFO, "closed with 4000: 404: Not Found"),
         ((ACCEPT, CLOSE), HTTPException("why", status_code=503), logging.WARNING, "closed with 4000: 503: why"),
-        ((ACCEPT, CLOSE), ImproperlyConfigured("why"), logging.INFO, "closed with 4000: why"),
-        ((ACCEPT, CLOSE), ValueError("why"), logging.INFO, "closed with 4000: why"),
+        ((ACCEPT, CLOSE), ImproperlyConfigured("why"), logging.INFO, "closed with 4000: ImproperlyConfigured"),
+        ((ACCEPT, CLOSE), ValueError("why"), logging.INFO, "closed with 4000: ValueError"),
+        ((ACCEPT, CLOSE), UnspeakableError(4000), logging.INFO, "closed with 4000: UnspeakableError"),
+        (FORBIDDEN, None, logging.INFO, "refused with 403: by the handler"),
     ],
 )
 async def test_tell_end_says_how_and_why(

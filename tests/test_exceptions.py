@@ -1,6 +1,9 @@
 """The tree of exceptions: whose fault is what, and what each says."""
 
+import http
 import json
+import re
+from typing import Any
 
 import pytest
 
@@ -162,3 +165,11 @@ def test_continue_routing_is_no_exception() -> None:
     """It is control flow: an `except Exception` of a handler does not stop it."""
     assert issubclass(ContinueRouting, BaseException)
     assert not issubclass(ContinueRouting, Exception)
+
+
+@pytest.mark.parametrize("status", ["404", 404.0, (404,)])
+def test_http_exception_refuses_a_status_that_is_no_number(status: Any) -> None:
+    """The mistake is named where it is made; a status of `http.HTTPStatus` is a number."""
+    with pytest.raises(TypeError, match=re.escape(f"HTTPException(status_code={status!r}): a status is a number")):
+        HTTPException(status_code=status)
+    assert HTTPException(status_code=http.HTTPStatus.NOT_FOUND).status_code == 404

@@ -750,3 +750,27 @@ async def test_protocols_pass_everything_on(protocol: Any) -> None:
     assert layer.app is app
     await layer({"type": "http"}, nothing, nothing)
     assert seen == [({"type": "http"}, nothing, nothing)]
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ({"exception_handlers": {404: lambda request: None}}, "exception_handlers: .* with (connection, error)"),
+        ({"before_request": [lambda: None]}, "before_request: .* with (scope, receive, send)"),
+        ({"after_request": [lambda scope, *, key: None]}, "after_request: .* with (scope, receive, send)"),
+    ],
+)
+def test_layers_refuse_functions_with_other_arguments(layers: dict[str, Any], message: str) -> None:
+    """A handler or hook that cannot take what it is given is found when it is declared, not when it is needed."""
+    with pytest.raises(ImproperlyConfigured, match=message.replace("(", r"\(").replace(")", r"\)")) as caught:
+        Layers(**layers)
+    assert "test_layers.<lambda>" in str(caught.value)
+    app = Lilya()
+    if "exception_handlers" in layers:
+        with pytest.raises(ImproperlyConfigured, match="exception_handlers"):
+            app.add_exception_handler(404, layers["exception_handlers"][404])
+
+
+def test_layers_take_functions_that_do_not_tell_their_arguments() -> None:
+    """What has no signature, as some built-ins, is taken as it is."""
+    assert Layers(before_request=[type], after_request=[iter])

@@ -324,3 +324,25 @@ async def test_lifespan_that_is_cancelled_ends(caplog: pytest.LogCaptureFixture)
         await task
     assert ran == ["end"]
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("failing", [["b"], ["a", "c"]])
+async def test_lifespan_runs_every_shutdown_hook(failing: list[str]) -> None:
+    """One that fails keeps none of the others from running; the error, or a group of them, is raised at the end."""
+    ran: list[str] = []
+
+    def hook(name: str) -> Callable[[], None]:
+        def run() -> None:
+            ran.append(name)
+            if name in failing:
+                raise LookupError(name)
+
+        return run
+
+    server = Server("startup", "shutdown")
+    with pytest.raises((LookupError, ExceptionGroup)) as caught:
+        await server.run(Lilya(on_shutdown=[hook(name) for name in "abc"]))
+    assert ran == ["a", "b", "c"]
+    error = caught.value
+    assert [str(one) for one in (error.exceptions if isinstance(error, ExceptionGroup) else [error])] == failing
+    assert server.sent[1]["type"] == "lifespan.shutdown.failed"

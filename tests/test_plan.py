@@ -881,3 +881,35 @@ def test_arguments_are_read_at_startup_only(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(_plan, "kind_of", None)
     monkeypatch.setattr(_signature, "inspect", None)
     assert asyncio.run(plan.run(connect(), {})) == 5
+
+
+@pytest.mark.parametrize("scope", ["app", "global"])
+async def test_shared_value_is_another_where_it_is_made_of_something_else(scope: str) -> None:
+    """One provider makes one value for each set of things it is made of, be they values or providers."""
+    made: list[Any] = []
+
+    def make(tenant: Any) -> str:
+        made.append(tenant)
+        return f"svc-{tenant}"
+
+    svc = Provide(make, scope=scope)
+    base, shared = Provide(lambda: "base", scope=scope), SharedValues()
+    texts = {"X": "X", None: "None", (lambda: "Z"): "Z", base: "base", Resolve(base): "base"}
+    for tenant, text in [*texts.items()] * 2:
+        plan = plan_of(lambda ws, svc: svc, svc=svc, tenant=tenant)
+        assert await plan.run(connect(), {}, shared) == f"svc-{text}"
+    assert made == ["X", None, "Z", "base"]
+    await shared.aclose()
+
+
+async def test_shared_value_follows_what_lies_deeper() -> None:
+    """A value of scope "app" is another when something far below it is another: an override reaches it."""
+    svc, repo = Provide(lambda repo: ("svc", repo), scope="app"), Provide(lambda db: ("repo", db), scope="app")
+    shared = SharedValues()
+
+    def plan_with(db: Any) -> CallPlan:
+        return plan_of(lambda ws, svc: svc, svc=svc, repo=repo, db=db)
+
+    for db in ("real", "fake", "real"):
+        assert await plan_with(db).run(connect(), {}, shared) == ("svc", ("repo", db))
+    await shared.aclose()

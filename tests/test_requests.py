@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lilya import _connection
+from lilya.exceptions import MalformedMessage
 from lilya.requests import ClientDisconnect, Connection, Request
 from lilya.types import Message, Receive, Scope
 
@@ -113,8 +114,10 @@ async def test_request_json_decodes_the_body() -> None:
     assert await request_with(part('{"a":"é"}'.encode()), content_type="text/plain; charset=latin-1").json() == {
         "a": "é"
     }
-    with pytest.raises(json.JSONDecodeError):
-        await request_with(part(b"[NaN]")).json()
+    for body in (b"[NaN]", b"{", b'"\xff"'):
+        with pytest.raises(MalformedMessage) as caught:
+            await request_with(part(body)).json()
+        assert isinstance(caught.value, json.JSONDecodeError)
 
 
 async def test_request_text_follows_the_charset() -> None:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from lilya._wire import WIRE, Exchange
 from lilya.background import Task, Tasks
 from lilya.encoders import Encoder
 from lilya.responses import (
@@ -755,3 +756,25 @@ async def test_file_that_is_empty_has_no_ranges(tmp_path: Path) -> None:
     path.touch()
     assert (await sent_by(FileResponse(path)))[1:] == [body(b"")]
     assert (await sent_by(FileResponse(path), asking(range="bytes=0-")))[0]["status"] == 416
+
+
+@pytest.mark.parametrize("status", [-1, 0, 99, 600, 999])
+def test_response_refuses_what_is_no_status(status: int) -> None:
+    """A status outside of 100–599 is a mistake that is named where it is made."""
+    for make in (lambda: PlainText("x", status_code=status), lambda: StreamingResponse([], status_code=status)):
+        with pytest.raises(ValueError, match=f"{status} is no status, 100–599"):
+            make()
+
+
+async def test_streaming_passes_on_an_os_error_of_a_layer() -> None:
+    """Inside an application only the server's own `OSError` says that the client has left."""
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            raise TimeoutError("a database")
+
+    exchange = Exchange(connected, send)
+    scope = {**HTTP, WIRE: exchange}
+    with pytest.raises(TimeoutError):
+        await StreamingResponse(["a"])(scope, connected, send)
+    await StreamingResponse(["a"])(scope, connected, exchange.send)

@@ -133,6 +133,8 @@ def test_encode_refuses_what_nobody_encodes(value: Any) -> None:
         ("[" * 100_000, "Nested too deeply"),
         ('{"a":' * 100_000, "Nested too deeply"),
         ("9" * 5000, "Exceeds the limit"),
+        (r'"\ud800"', "Half of a surrogate pair"),
+        (r'["\n", {"\uDC00x": 1}]', "Half of a surrogate pair: line 1 column 10"),
         ("\ufeff{}", "Expecting value"),
         (b"\xef\xbb\xbf{}", "Expecting value"),
         (b'"\xff"', "Invalid UTF-8 at byte 1"),
@@ -230,3 +232,9 @@ def test_serializer_config_refuses_what_is_no_codec() -> None:
     """The missing function is named."""
     with pytest.raises(ImproperlyConfigured, match="needs a callable 'dumps'"):
         SerializerConfig(object())
+
+
+@pytest.mark.parametrize("text", [r'"\ud83d\ude00"', r'"\uD83D\uDE00"', r'"\\ud800"', r'["\u00e9", "\n"]'])
+def test_decode_takes_escapes_that_make_characters(text: str) -> None:
+    """A whole pair is a character, and an escaped backslash before `ud800` is just that; all can be written."""
+    assert decode(encode_text(decode(text))) == json.loads(text)

@@ -20,7 +20,8 @@ from lilya.exceptions import (
     WebSocketDisconnect,
     WebSocketException,
 )
-from lilya.responses import FileResponse, PlainText, StreamingResponse
+from lilya.requests import Request
+from lilya.responses import FileResponse, JSONResponse, PlainText, StreamingResponse
 from lilya.serializers import Serializer
 from lilya.types import ASGIApp, Message, Receive, Scope, Send
 from lilya.websockets import WebSocket
@@ -304,7 +305,7 @@ async def test_exception_with_headers_that_cannot_be_sent_is_500(caplog: pytest.
 
 
 async def test_exception_of_a_server_that_refuses_our_close_comes_to_an_end(caplog: pytest.LogCaptureFixture) -> None:
-    """Each attempt leads to the next state, and there is a last one."""
+    """The answer, then the answer for the complaint, and no more."""
     peer = Peer(CONNECT)
 
     async def refusing(message: Message) -> None:
@@ -315,7 +316,7 @@ async def test_exception_of_a_server_that_refuses_our_close_comes_to_an_end(capl
         raise HTTPException(status_code=401)
 
     await conducted(handling(handler))(websocket_scope(), peer.receive, refusing)
-    assert peer.kinds == ["http.response.start", "http.response.body"]
+    assert [message["status"] for message in peer.sent] == [401, 500]
     assert [str(fault) for fault in faults(caplog)] == ["a server's complaint"] * 2
 
 
@@ -372,6 +373,72 @@ async def test_cancellation_goes_through() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (peer.sent, done) == ([ACCEPTED], ["clean"])
+
+
+async def cancelled_child() -> None:
+    """Raises the `CancelledError` of a task that the caller itself has cancelled."""
+    child = asyncio.create_task(asyncio.Event().wait())
+    child.cancel()
+    await child
+
+
+@pytest.mark.parametrize(
+    ("path", "sent"), [("/before", ["http.response.start", "http.response.body"]), ("/after", [1011])]
+)
+async def test_cancellation_of_the_handlers_own_making_is_a_fault(
+    caplog: pytest.LogCaptureFixture, path: str, sent: list[object]
+) -> None:
+    """It waited for a task that it had cancelled; nobody has cancelled the connection."""
+
+    async def handler(websocket: WebSocket) -> None:
+        if path == "/after":
+            await websocket.accept()
+        await cancelled_child()
+
+    peer = await converse(conducted(handling(handler)), scope=websocket_scope(path))
+    assert [message.get("code", kind) for message, kind in zip(peer.sent, peer.kinds, strict=True)][
+        -len(sent) :
+    ] == sent
+    assert [type(fault) for fault in faults(caplog)] == [asyncio.CancelledError]
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert path in record.getMessage()
+
+
+async def test_layer_that_fails_to_send_is_a_fault(caplog: pytest.LogCaptureFixture) -> None:
+    """An `OSError` of a middleware's `send` is not a client that left: ERROR, and a close."""
+    error = TimeoutError("a database")
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def counting(message: Message) -> None:
+            if message["type"] == "websocket.send":
+                raise error
+            await send(message)
+
+        websocket = WebSocket(scope, receive, counting)
+        await websocket.accept()
+        await websocket.send_text("x")
+
+    peer = await converse(conducted(app))
+    assert peer.sent == [ACCEPTED, {**CLOSED, "code": 1011}]
+    assert faults(caplog) == [error]
+
+
+async def test_exception_that_cannot_be_told_ends_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    """Its `__str__` raises: one ERROR, the close, and the clean-ups."""
+    done: list[str] = []
+
+    class UnspeakableError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    async def handler(websocket: WebSocket) -> None:
+        websocket.add_cleanup(lambda: done.append("clean"))
+        await websocket.accept()
+        raise UnspeakableError
+
+    peer = await converse(conducted(handling(handler)))
+    assert (peer.sent, done) == ([ACCEPTED, {**CLOSED, "code": 1011}], ["clean"])
+    assert [type(fault) for fault in faults(caplog)] == [UnspeakableError]
 
 
 async def _run(app: ASGIApp, peer: Peer) -> None:
@@ -483,3 +550,129 @@ async def test_http_exception_after_the_response_has_begun_is_the_servers() -> N
 
     with pytest.raises(ValueError, match="late"):
         await converse(conducted(app), scope=HTTP)
+
+
+async def test_http_cancellation_of_the_handlers_own_making_is_500(caplog: pytest.LogCaptureFixture) -> None:
+    """A real one goes through, and so does one in the middle of a response, which only the server can cut off."""
+    begun = asyncio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/late":
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+        if scope["path"] == "/real":
+            begun.set()
+            await asyncio.Event().wait()
+        await cancelled_child()
+
+    assert status_and_body(await converse(conducted(app), scope=HTTP)) == (500, b"Internal Server Error")
+    assert [type(fault) for fault in faults(caplog)] == [asyncio.CancelledError]
+    with pytest.raises(asyncio.CancelledError):
+        await converse(conducted(app), scope={**HTTP, "path": "/late"})
+    task = asyncio.create_task(converse(conducted(app), scope={**HTTP, "path": "/real"}))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def read_json(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers with what was sent, after having begun to if the path says so."""
+    if scope["path"] == "/late":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+    await JSONResponse(await Request(scope, receive, send).json())(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"type": "http.request", "body": b"{", "more_body": False},
+        {"type": "http.disconnect"},
+    ],
+)
+async def test_http_mistake_of_the_client_is_400(caplog: pytest.LogCaptureFixture, message: Message) -> None:
+    """A body that is no JSON, or does not come to its end: one line of INFO."""
+    peer = Peer(message)
+    await conducted(read_json)(HTTP, peer.receive, peer.send)
+    assert status_and_body(peer) == (400, b"Bad Request")
+    (record,) = caplog.records
+    assert (record.levelno, record.exc_info) == (logging.INFO, None)
+    assert "/x" in record.getMessage()
+
+
+async def test_http_client_that_leaves_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    """Before the response has begun, while it is sent, and while a mistake is answered."""
+    for path, gone in (("/late", False), ("/x", True)):
+        peer = Peer({"type": "http.disconnect"}, gone=gone)
+        await conducted(read_json)({**HTTP, "path": path}, peer.receive, peer.send)
+    peer = Peer(gone=True)
+    await conducted(PlainText("x"))(HTTP, peer.receive, peer.send)
+    assert [record.levelno for record in caplog.records] == [logging.INFO] * 3
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        HTTPException(status_code=401, headers={"x-why": "a\r\nset-cookie: b=c"}),
+        HTTPException(status_code=401, detail="\ud800"),
+    ],
+)
+async def test_http_answer_that_cannot_be_sent_is_500(caplog: pytest.LogCaptureFixture, error: Exception) -> None:
+    """The failure is logged once, and the client gets an answer all the same."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise error
+
+    assert status_and_body(await converse(conducted(app), scope=HTTP)) == (500, b"Internal Server Error")
+    (fault,) = faults(caplog)
+    assert isinstance(fault, ValueError)
+
+
+async def test_http_answer_that_fails_after_it_has_begun_is_the_servers() -> None:
+    """The response of an exception, like any other."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        raise HTTPException(status_code=401, response=late)
+
+    async def late(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 401, "headers": []})
+        raise ValueError("late")
+
+    with pytest.raises(ValueError, match="late"):
+        await converse(conducted(app), scope=HTTP)
+
+
+@pytest.mark.parametrize("kind", ["fault", "answer", "clean-up"])
+async def test_exception_is_freed_when_the_connection_has_ended(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """No cycle between an exception and its traceback is left to the garbage collector, HTTP or WebSocket."""
+    kept: list[weakref.ref[BaseException]] = []
+    monkeypatch.setattr(logging.getLogger("lilya"), "disabled", True)  # what keeps the records keeps the exceptions
+
+    def fail() -> None:
+        error = HTTPException(status_code=401) if kind == "answer" else ValueErrorOfOurs()
+        kept.append(weakref.ref(error))
+        try:
+            raise error
+        finally:
+            del error
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            fail()
+        websocket = WebSocket(scope, receive, send)
+        await websocket.accept()
+        if kind != "clean-up":
+            fail()
+        websocket.add_cleanup(fail)
+
+    gc.collect()
+    gc.disable()
+    try:
+        await converse(conducted(app))
+        await converse(conducted(app), scope=HTTP)
+        assert [reference() for reference in kept] == [None, None]
+    finally:
+        gc.enable()
+
+
+class ValueErrorOfOurs(ValueError):
+    """One that can be referred to weakly."""

@@ -172,6 +172,7 @@ def test_transformer_normalises(name: str, value: object, text: str) -> None:
         ("float", math.inf, "finite and not negative"),
         ("float", "x", "must be a number"),
         ("float", 10**400, "must be a number"),
+        ("datetime", "2024-01-01", "must be a datetime, got '2024-01-01'"),
     ],
 )
 def test_transformer_refuses_to_write(name: str, value: object, message: str) -> None:

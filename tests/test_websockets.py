@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 import lilya.enums
 import lilya.exceptions
+from lilya._wire import BREATH, WIRE, Wire
 from lilya.background import BackgroundTask
 from lilya.datastructures import Header
 from lilya.exceptions import MalformedMessage, UnexpectedMessage
@@ -87,6 +89,7 @@ async def test_accept_waits_for_connect_and_sends_one_message() -> None:
 async def test_accept_after_connect_was_received_does_not_wait_again() -> None:
     """A handler that looked at the connect message itself may accept."""
     websocket, peer = fresh(CONNECT)
+    websocket.scope["subprotocols"] = ["soap", "chat"]
     assert await websocket.receive() == CONNECT
     await websocket.accept("chat", [(b"x-name", b"caf\xe9")])
     assert peer.sent == [{"type": "websocket.accept", "subprotocol": "chat", "headers": [(b"x-name", b"caf\xe9")]}]
@@ -117,6 +120,69 @@ async def test_accept_with_a_bad_header_can_be_tried_again() -> None:
         await websocket.accept(headers={"x-name": "a\r\nset-cookie: b=c"})
     await websocket.accept()
     assert peer.kinds == ["accept"]
+
+
+async def test_accept_with_a_subprotocol_that_was_not_offered_can_be_tried_again() -> None:
+    """A client fails such a handshake (RFC 6455 §4.1), so it is a `ValueError` that names what may be chosen."""
+    websocket, peer = fresh(CONNECT)
+    for offered in ([], ["soap", "wamp"]):
+        websocket.scope["subprotocols"] = offered
+        with pytest.raises(ValueError, match=re.escape(f"'chat' cannot be accepted: the client offered {offered}")):
+            await websocket.accept("chat")
+    await websocket.accept("soap")
+    assert [message["subprotocol"] for message in peer.sent] == ["soap"]
+
+    websocket, peer = fresh(CONNECT)
+    del websocket.scope["subprotocols"]  # a server that does not say what was offered
+    await websocket.accept("chat")
+    assert peer.kinds == ["accept"]
+
+
+@pytest.mark.parametrize("call", ["accept", "close"])
+async def test_answer_that_the_server_refuses_was_not_given(call: str) -> None:
+    """An error that is no `OSError` leaves the handshake as it was, also below a layer."""
+
+    async def refusing(message: Message) -> None:
+        raise RuntimeError("a server's complaint")
+
+    peer = Peer(CONNECT)
+    alone = WebSocket(websocket_scope(), peer.receive, refusing)
+    scope = websocket_scope()
+    wire = scope[WIRE] = Wire(peer.receive, refusing)
+    below = WebSocket(scope, wire.receive, wire.send)
+    await alone.receive()
+    for websocket in (alone, below):
+        websocket.client_state = CONNECTED
+        with pytest.raises(RuntimeError, match="a server's complaint"):
+            await getattr(websocket, call)()
+        assert (websocket.application_state, websocket.close_code) == (CONNECTING, None)
+
+
+async def test_close_that_a_layer_fails_after_was_given() -> None:
+    """The layer has passed it on: the server has it."""
+    outer, _ = fresh(CONNECT)
+
+    async def send(message: Message) -> None:
+        await outer.send(message)
+        raise RuntimeError("a layer's fault")
+
+    with pytest.raises(RuntimeError, match="a layer's fault"):
+        await WebSocket({**outer.scope, WIRE: outer._wire}, outer.receive, send).close()
+    assert (outer.application_state, outer.close_code) == (DISCONNECTED, 1000)
+
+
+async def test_close_that_the_server_refuses_on_an_open_conversation_is_the_end() -> None:
+    """There is nothing to go back to: the frame may be half on its way."""
+    websocket, _ = connected()
+
+    async def refusing(message: Message) -> None:
+        raise RuntimeError("a server's complaint")
+
+    websocket = WebSocket(websocket.scope, websocket.receive, refusing)
+    websocket.client_state = websocket.application_state = CONNECTED
+    with pytest.raises(RuntimeError):
+        await websocket.close()
+    assert websocket.application_state is DISCONNECTED
 
 
 async def test_accept_of_a_client_that_left_is_a_disconnect() -> None:
@@ -473,6 +539,17 @@ async def test_send_to_a_vanished_client_is_1006(call: str, value: Any) -> None:
         await getattr(websocket, call)(value)
 
 
+@pytest.mark.parametrize(("call", "value"), [*SENDERS, ("send", {"type": "websocket.send", "text": "x"})])
+async def test_send_lets_others_have_their_turn(call: str, value: Any) -> None:
+    """A server's `send` need not wait; when a handler only sends, the loop runs something else now and then."""
+    websocket, peer = connected()
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: turns.append(len(peer.sent)))
+    for _ in range(BREATH + 1):
+        await getattr(websocket, call)(value)
+    assert turns == [BREATH]
+
+
 # --- close -----------------------------------------------------------------------------------------------------------
 
 
@@ -764,3 +841,22 @@ async def test_websocket_talks_through_the_callables_it_was_given() -> None:
     ]
     assert peer.kinds == ["accept", "send", "send", "send"]
     assert outer.closed
+
+
+@pytest.mark.parametrize(
+    ("call", "value"), [("accept", None), ("send_text", "x"), ("send_bytes", b"x"), ("send_json", 1), ("close", 1000)]
+)
+async def test_websocket_passes_on_an_os_error_of_a_layer(call: str, value: Any) -> None:
+    """Below a layer the server's `OSError` has been translated already; one of the layer's own is its fault."""
+    outer, peer = fresh(CONNECT)
+    await outer.receive()
+    if call != "accept":
+        await outer.accept()
+        peer.sent.clear()
+
+    async def send(message: Message) -> None:
+        raise TimeoutError("a database")
+
+    with pytest.raises(TimeoutError):
+        await getattr(WebSocket({**outer.scope, WIRE: outer._wire}, outer.receive, send), call)(value)
+    assert (outer.closed, peer.sent) == (False, [])

@@ -1,11 +1,13 @@
 """The server's end of a connection: what it remembers, and that it is one for all who talk on it."""
 
+import asyncio
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from lilya._wire import WIRE, Exchange, Wire, wire_of
+from lilya._wire import BREATH, WIRE, ClientGone, Exchange, Wire, wire_of
 from lilya.enums import WebSocketState
 from lilya.exceptions import WebSocketDisconnect, WebSocketDisconnected, WebSocketException, WebSocketRuntimeError
 from lilya.types import Message, Scope
@@ -125,14 +127,17 @@ async def test_wire_knows_no_code_of_an_end_that_was_only_assigned() -> None:
 
 
 async def test_wire_passes_on_what_the_server_raises_otherwise() -> None:
-    """Only `OSError` says that the client is gone."""
+    """Only `OSError` says that the client is gone; an answer to the handshake that was refused was not given."""
 
     async def refusing(message: Message) -> None:
         raise RuntimeError("a server's complaint")
 
     wire = Wire(Peer().receive, refusing)
-    with pytest.raises(RuntimeError, match="a server's complaint"):
-        await wire.send(ACCEPT)
+    for message in (ACCEPT, close(4000, "why"), {"type": "websocket.http.response.start", "status": 401}):
+        with pytest.raises(RuntimeError, match="a server's complaint"):
+            await wire.send(message)
+        assert (wire.application_state, wire.open, wire.answered) == (CONNECTING, False, False)
+        assert (wire.refused, wire.close_code, wire.close_reason) == (None, None, "")
 
 
 # --- What reaches the server -----------------------------------------------------------------------------------------
@@ -173,10 +178,14 @@ async def test_wire_always_sends_a_legal_close_frame(code: int, reason: str) -> 
         {"type": "websocket.accept", "subprotocol": "chat\r\nx: y", "headers": []},
         {"type": "websocket.accept", "subprotocol": "", "headers": []},
         {"type": "websocket.http.response.start", "status": 401, "headers": [(b"x", b"a\nb")]},
+        {"type": "websocket.http.response.start", "status": 101, "headers": []},
+        {"type": "websocket.http.response.start", "status": 999, "headers": []},
+        {"type": "websocket.http.response.start", "status": "401", "headers": []},
+        {"type": "websocket.http.response.start", "headers": []},
     ],
 )
 async def test_wire_refuses_an_answer_that_cannot_be_sent(message: Message) -> None:
-    """A header or subprotocol with a line break is a `ValueError` at the call; the handshake can still be answered."""
+    """A line break in a header or subprotocol, or a wrong status: a `ValueError`, and another try is possible."""
     peer = Peer(CONNECT)
     wire = Wire(peer.receive, peer.send)
     await wire.receive()
@@ -420,3 +429,34 @@ TestConversation = Conversation.TestCase
 def test_documented_errors_do_not_include_answers() -> None:
     """The state machine above would not hide an exception that only a handler raises."""
     assert not issubclass(WebSocketException, DOCUMENTED)
+
+
+async def test_wire_lets_others_have_their_turn() -> None:
+    """A server's `send` need not wait; when an application only sends, the loop runs something else now and then."""
+    wire, peer = await accepted()
+    turns: list[int] = []
+    asyncio.get_running_loop().call_soon(lambda: turns.append(len(peer.sent) - 1))
+    for _ in range(BREATH + 1):
+        await wire.send({"type": "websocket.send", "text": "x"})
+    assert turns == [BREATH]
+
+
+async def test_wire_keeps_an_open_conversation_that_a_server_complains_about() -> None:
+    """Only the answer to the handshake is taken back; what was sent later may be half on its way."""
+    wire, _ = await accepted()
+
+    async def refusing(message: Message) -> None:
+        raise RuntimeError("a server's complaint")
+
+    wire.raw_send = refusing
+    with pytest.raises(RuntimeError):
+        await wire.send(close(4000))
+    assert (wire.application_state, wire.close_code) == (DISCONNECTED, 4000)
+
+
+async def test_exchange_says_who_raised_an_os_error() -> None:
+    """The server's own `OSError` is another class than that of a layer, and an `OSError` still (ASGI 2.4)."""
+    peer = Peer(gone=True)
+    with pytest.raises(ClientGone) as caught:
+        await Exchange(peer.receive, peer.send).send({"type": "http.response.start", "status": 200, "headers": []})
+    assert isinstance(caught.value, OSError)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from lilya import _errors
-from lilya._endpoints import MOUNTS
+from lilya._endpoints import MOUNTS, Mount, Prepared
 from lilya._wire import WIRE
 from lilya.datastructures import URL
 from lilya.enums import Match
@@ -31,7 +31,7 @@ from lilya.transformers import PathTransformer, Transformer
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocketClose
 
-__all__ = ["Branch", "RouteTable", "get_route_path"]
+__all__ = ["Branch", "RouteTable", "forget", "get_route_path"]
 
 logger = logging.getLogger("lilya")
 
@@ -74,21 +74,21 @@ class Branch:
         prefix: How many segments of the pattern belong to includes (they become part of `root_path`).
         mount: The pattern ends in a remainder that belongs to another table or application.
         probe: For a mount that falls through: how well something inside matches this scope.
-        dependencies: For a mount: maps that are handed on to the application inside.
-        prepare: Told, at startup, the chain of mounts around this branch; raises what is wrong behind it.
+        handed_on: For a mount: gives the maps of dependencies that the application inside sees, as they are now.
+        behind: What is told, at startup, the chain of mounts around it, and raises what is wrong with it.
         redirect_slashes: Whether HTTP may be redirected to this route's spelling of the trailing slash.
     """
 
     __slots__ = (
         "app",
-        "dependencies",
+        "behind",
+        "handed_on",
         "kind",
         "methods",
         "mount",
         "param_names",
         "pattern",
         "prefix",
-        "prepare",
         "probe",
         "redirect_slashes",
         "tell",
@@ -106,8 +106,8 @@ class Branch:
         prefix: int = 0,
         mount: bool = False,
         probe: Callable[[Scope], Match] | None = None,
-        dependencies: Sequence[Mapping[str, Any]] = (),
-        prepare: Callable[[tuple["Branch", ...]], None] | None = None,
+        handed_on: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+        behind: Prepared | None = None,
         redirect_slashes: bool = True,
     ) -> None:
         self.pattern = pattern
@@ -117,12 +117,17 @@ class Branch:
         self.prefix = prefix
         self.mount = mount
         self.probe = probe
-        self.dependencies = tuple(dependencies)
-        self.prepare = prepare
+        self.handed_on = handed_on
+        self.behind = behind
         self.redirect_slashes = redirect_slashes
         self.tell = {"handler": handler, "route": route, "route_path_template": pattern.template}
         # The path parameters that a handler behind this branch may ask for.
         self.param_names: Sequence[str] = [name for name in pattern.names if not (mount and name == REST)]
+
+    @property
+    def dependencies(self) -> Sequence[Mapping[str, Any]]:
+        """What `handed_on` gives."""
+        return self.handed_on()
 
 
 class RouteTable:
@@ -187,11 +192,15 @@ class RouteTable:
                 )
             return
 
-    def prepare(self, mounts: tuple[Branch, ...]) -> None:
+    def prepare(self, mounts: tuple[Mount, ...]) -> None:
         """Let every branch compile what it needs behind these mounts."""
         for branch in self.branches:
-            if branch.prepare is not None:
-                branch.prepare((*mounts, branch) if branch.mount else mounts)
+            if branch.behind is not None:
+                branch.behind.prepare((*mounts, branch) if branch.mount else mounts)
+
+    def forget(self) -> None:
+        """Let every branch compile it anew."""
+        forget(self.branches)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the first branch that matches and answers."""
@@ -324,6 +333,13 @@ class RouteTable:
         if "app" in scope:
             raise MethodNotAllowed(headers=headers)
         await PlainText("Method Not Allowed", status_code=405, headers=headers)(scope, receive, send)
+
+
+def forget(branches: Iterable[Branch]) -> None:
+    """Let these branches compile anew what they need: their surroundings have changed, or they are no longer used."""
+    for branch in branches:
+        if branch.behind is not None:
+            branch.behind.forget()
 
 
 def _hides(earlier: Branch, later: Branch) -> bool:

@@ -1,12 +1,16 @@
 """What all routes share: layers, dependencies, a name, and a place in the table of a router."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+import functools
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol
 
 from lilya._define import listed
+from lilya._endpoints import Mount
 from lilya._importer import import_string
 from lilya._layers import Layers
 from lilya._session import conduct
+from lilya._wire import WIRE
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._pattern import Pattern, parse_pattern
@@ -19,6 +23,7 @@ __all__ = [
     "Mountable",
     "NoMatchFound",
     "PassPartialMatches",
+    "RouteList",
     "checked_app",
     "checked_routes",
     "describe",
@@ -39,6 +44,50 @@ class PassPartialMatches(Exception):
     """Raised by code that looks routes up itself and found only partial matches."""
 
 
+def _told(change: Callable[..., Any]) -> Callable[..., Any]:
+    # The method of a list, which tells the watchers that it was called.
+    @functools.wraps(change)
+    def changing(self: "RouteList", *args: Any, **kwargs: Any) -> Any:
+        try:
+            return change(self, *args, **kwargs)
+        finally:
+            for watcher in self.watchers:
+                watcher.outdate(self)
+
+    return changing
+
+
+class RouteList(list["BasePath"]):
+    """Routes in the order of their declaration; whatever changes the list, its routers compile it again."""
+
+    watchers: "weakref.WeakSet[Watcher]"
+
+    def __init__(self, routes: Iterable["BasePath"]) -> None:
+        super().__init__(routes)
+        # Weak: a list may be declared once for any number of applications.
+        self.watchers = weakref.WeakSet()
+
+    # Typed as those of a list, by `Router.routes` and `Include.routes`.
+    append: Any = _told(list.append)
+    clear: Any = _told(list.clear)
+    extend: Any = _told(list.extend)
+    insert: Any = _told(list.insert)
+    pop: Any = _told(list.pop)
+    remove: Any = _told(list.remove)
+    reverse: Any = _told(list.reverse)
+    sort: Any = _told(list.sort)
+    __delitem__: Any = _told(list.__delitem__)
+    __iadd__: Any = _told(list.__iadd__)
+    __imul__: Any = _told(list.__imul__)
+    __setitem__: Any = _told(list.__setitem__)
+
+
+class Watcher(Protocol):
+    """Who is told when a list of routes changes."""
+
+    def outdate(self, routes: RouteList) -> None: ...
+
+
 class Around:
     """
     What surrounds a route in its own router: the prefix and dependencies of the includes, those of the app.
@@ -51,6 +100,7 @@ class Around:
         redirect_slashes: Whether every include around allows it.
         within: The prefix of the mounts around, down to where `prefix` begins; for messages.
         reported: See `RouteTable`.
+        watcher: Whose table it is.
     """
 
     __slots__ = (
@@ -60,6 +110,7 @@ class Around:
         "prefix",
         "redirect_slashes",
         "reported",
+        "watcher",
         "within",
     )
 
@@ -72,21 +123,27 @@ class Around:
         redirect_slashes: bool = True,
         within: str = "",
         reported: set[tuple[str, str]] | None = None,
+        watcher: Watcher | None = None,
     ) -> None:
         self.prefix: Pattern = prefix or parse_pattern("", allow_empty=True)
         self.app_dependencies: tuple[Mapping[str, Any], ...] = app_dependencies
         self.include_dependencies: tuple[Mapping[str, Any], ...] = include_dependencies
-        self.overrides: Mapping[str, Any] = overrides or {}
+        self.overrides: Mapping[str, Any] = overrides if overrides is not None else {}
         self.redirect_slashes: bool = redirect_slashes
         self.within: str = within
         self.reported: set[tuple[str, str]] = reported if reported is not None else set()
+        self.watcher: Watcher | None = watcher
 
     @property
     def dependencies(self) -> tuple[Mapping[str, Any], ...]:
         """All maps a handler here can draw on, the strongest last."""
         return self.app_dependencies + self.include_dependencies
 
-    @property
+    def watch(self, routes: RouteList) -> None:
+        """Compile the table again when these routes change."""
+        if self.watcher is not None:
+            routes.watchers.add(self.watcher)
+
     def handed_on(self) -> tuple[Mapping[str, Any], ...]:
         """The includes' maps as a mounted application gets them: with what this application overrides of them."""
         return tuple(
@@ -107,6 +164,7 @@ class Around:
             self.redirect_slashes and redirect_slashes,
             self.within + joined.template if own_table else self.within,
             self.reported,
+            self.watcher,
         )
 
 
@@ -140,19 +198,26 @@ class BasePath:
         """Serve this one route as an application."""
         if self._alone is None:
             self._alone = RouteTable(self.branches(Around()))
-        await conduct(self._alone, {**scope}, receive, send)
+        scope = {**scope}
+        if WIRE not in scope:
+            scope.pop("app_root_path", None)
+        await conduct(self._alone, scope, receive, send)
 
 
 class Mountable:
     """An application of ours: told at startup behind which mounts it will run, so that it can check its handlers."""
 
-    def prepare(self, mounts: tuple[Branch, ...] = ()) -> None:
+    def prepare(self, mounts: tuple[Mount, ...] = ()) -> None:
         """
         Compile everything that can be compiled before the first connection.
 
         Raises:
             ImproperlyConfigured: A handler asks for what nobody here provides.
         """
+        raise NotImplementedError
+
+    def forget(self) -> None:
+        """Read the signatures of the handlers again before their next call: dependencies have changed."""
         raise NotImplementedError
 
     @property
@@ -183,14 +248,14 @@ def find_path(routes: Iterable[BasePath], name: str, path_params: Mapping[str, A
     raise NoMatchFound(name, path_params)
 
 
-def checked_routes(where: str, routes: Iterable[Any] | None) -> list[BasePath]:
+def checked_routes(where: str, routes: Iterable[Any] | None) -> RouteList:
     """
-    A declared list of routes, if it is one.
+    A copy of a declared list of routes, if it is one.
 
     Raises:
         ImproperlyConfigured: It is no list, or something in it is no route.
     """
-    checked = list(listed(where, routes))
+    checked = RouteList(listed(where, routes))
     for route in checked:
         if not isinstance(route, BasePath):
             raise ImproperlyConfigured(f"{where}: {route!r} is not a route. Use Path, WebSocketPath, Include or Host.")

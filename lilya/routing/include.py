@@ -16,6 +16,7 @@ from lilya.routing.base import (
     BasePath,
     Mountable,
     NoMatchFound,
+    RouteList,
     checked_app,
     checked_routes,
     describe,
@@ -106,6 +107,7 @@ class Include(BasePath):
 
     def branches(self, around: Around) -> Iterator[Branch]:
         if self._routes is not None and not self.layers:
+            around.watch(self._routes)
             inside = around.inside(self.pattern, self.dependencies, self.redirect_slashes)
             for route in self._routes:
                 yield from route.branches(inside)
@@ -145,7 +147,7 @@ def mount_branches(
     around: Around,
     prefix: Pattern,
     app: ASGIApp | None,
-    routes: Sequence[BasePath] | None,
+    routes: RouteList | None,
     redirect_slashes: bool = True,
 ) -> Iterator[Branch]:
     """The branches of what has a table, or an application, of its own: for the prefix and for what is below it."""
@@ -153,6 +155,7 @@ def mount_branches(
     inside = around.inside(prefix, route.dependencies, redirect_slashes, own_table=True)
     table: RouteTable | None = None
     if routes is not None:
+        around.watch(routes)
         app = table = RouteTable(
             (branch for inner in routes for branch in inner.branches(inside)),
             redirect_slashes=inside.redirect_slashes,
@@ -173,8 +176,8 @@ def mount_branches(
             prefix=full.depth,
             mount=True,
             probe=table.probe if table is not None else None,
-            dependencies=() if table is not None else inside.handed_on,
-            prepare=table.prepare if table is not None else app.prepare if isinstance(app, Mountable) else None,
+            handed_on=tuple if table is not None else inside.handed_on,
+            behind=table or (app if isinstance(app, Mountable) else None),
             redirect_slashes=inside.redirect_slashes,
         )
 

@@ -67,7 +67,7 @@ class HandlerPath(BasePath):
                 handler=self.handler,
                 methods=self.methods,
                 prefix=depth,
-                prepare=endpoint.prepare,
+                behind=endpoint,
                 redirect_slashes=around.redirect_slashes,
             )
 

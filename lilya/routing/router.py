@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from lilya._define import listed
+from lilya._endpoints import Mount
 from lilya._layers import Layers, compose
 from lilya._lifespan import check_lifespan, from_hooks, serve_lifespan
 from lilya._plan import SharedValues
@@ -12,8 +13,8 @@ from lilya._wire import WIRE, Wire
 from lilya.datastructures import URLPath
 from lilya.enums import Event
 from lilya.exceptions import ImproperlyConfigured
-from lilya.routing._table import Branch, RouteTable
-from lilya.routing.base import Around, BasePath, Mountable, checked_routes, find_path
+from lilya.routing._table import Branch, RouteTable, forget
+from lilya.routing.base import Around, BasePath, Mountable, RouteList, checked_routes, find_path
 from lilya.routing.host import Host
 from lilya.routing.include import Include
 from lilya.routing.path import Path
@@ -32,7 +33,7 @@ class RoutingMethodsMixin:
     router: "Router"
 
     def _add(self, route: BasePath) -> None:
-        self.router.routes.append(route)
+        self.router.take_in(route)
 
     def websocket(
         self,
@@ -179,7 +180,8 @@ class Router(Mountable, RoutingMethodsMixin):
     """
     Routes in the order of their declaration, served as an ASGI application; alone, mounted, or inside a `Lilya`.
 
-    Routes may be added while serving: the table is compiled again before the next connection.
+    Routes may be added while serving: they count from the next connection on. What is wrong with one is then an error
+    of the call that adds it; before, it is an error at startup.
 
     Args:
         routes: `Path`, `WebSocketPath`, `Include` and `Host`.
@@ -239,14 +241,18 @@ class Router(Mountable, RoutingMethodsMixin):
         self.shared: SharedValues = SharedValues()
         self._entry: ASGIApp | None = None
         self._table = RouteTable(())
-        self._compiled_count = 0
+        self._routes.watchers.add(self)
+        # What each route became: kept, with its layers and plans, as long as the route is declared.
+        self._branches: dict[BasePath, list[Branch]] = {}
+        # The layers around whatever table there is.
+        self._layered: ASGIApp | None = None
         # Whether a connection has come: from then on layers are fixed.
         self.served: bool = False
         self._reported: set[tuple[str, str]] = set()
 
     @property
     def routes(self) -> list[BasePath]:
-        """The declared routes; those appended to or removed from the list count from the next connection on."""
+        """The declared routes; changes to the list count from the next connection on."""
         return self._routes
 
     # -- serving -------------------------------------------------------------------------------------------------
@@ -263,10 +269,13 @@ class Router(Mountable, RoutingMethodsMixin):
     ) -> Awaitable[None]:
         """Serve one connection whose scope is ours to change; `debug` and `codec` as for `conduct`."""
         entry = self._entry
-        if entry is None or self._compiled_count != len(self._routes):
+        if entry is None:
             entry = self._compile()
         if WIRE in scope:
             return entry(scope, receive, send)
+        # A foreign application around us means something else by it.
+        if "app_root_path" in scope:
+            del scope["app_root_path"]
         if not self.served:
             # Without a lifespan this is the first moment at which all is declared.
             self.prepare()
@@ -281,34 +290,72 @@ class Router(Mountable, RoutingMethodsMixin):
         lifespan = self._lifespan or from_hooks(self.on_startup, self.on_shutdown)
         await serve_lifespan(lifespan, app, scope, receive, send, prepare=self.prepare, close=self.shared.aclose)
 
-    def invalidate(self) -> None:
-        """Compile again before the next connection: layers or overrides have changed."""
+    def outdate(self, routes: RouteList) -> None:
+        """Compile again before the next connection: one of the lists of routes has changed."""
         self._entry = None
+        if routes is not self._routes:
+            # One inside an include, whose branches are made of it.
+            self._keep({})
 
-    def prepare(self, mounts: tuple[Branch, ...] = ()) -> None:
-        if self._entry is None or self._compiled_count != len(self._routes):
+    def relayer(self, layers: Layers) -> None:
+        """Put these layers in the place of those there are."""
+        self.layers = layers
+        self._layered = self._entry = None
+
+    def prepare(self, mounts: tuple[Mount, ...] = ()) -> None:
+        if self._entry is None:
             self._compile()
         self._table.prepare(mounts)
 
+    def forget(self) -> None:
+        for branches in self._branches.values():
+            forget(branches)
+
     def _compile(self) -> ASGIApp:
         checked_routes("routes", self._routes)
-        around = Around(
-            app_dependencies=(self.dependencies,) if self.dependencies else (),
-            overrides=self.dependency_overrides,
-            reported=self._reported,
-        )
-        self._compiled_count = len(self._routes)
+        made = {route: self._branches.get(route) or self._made_of(route) for route in self._routes}
         self._table = RouteTable(
-            (branch for route in self._routes for branch in route.branches(around)),
+            (branch for route in self._routes for branch in made[route]),
             redirect_slashes=self.redirect_slashes,
             missing=self.default,
             reported=self._reported,
             owns_scope=not self.layers,
         )
-        self._entry = compose(self._table, self.layers, answers=True)
-        return self._entry
+        self._keep(made)
+        entry: ASGIApp = self._table
+        if self.layers:
+            # Once, so that what a middleware keeps on itself outlives the table.
+            entry = self._layered = self._layered or compose(self._dispatch, self.layers, answers=True)
+        self._entry = entry
+        return entry
+
+    def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._table(scope, receive, send)
+
+    def _made_of(self, route: BasePath) -> list[Branch]:
+        around = Around(
+            app_dependencies=(self.dependencies,),
+            overrides=self.dependency_overrides,
+            reported=self._reported,
+            watcher=self,
+        )
+        return list(route.branches(around))
+
+    def _keep(self, made: dict[BasePath, list[Branch]]) -> None:
+        # An application that was mounted by a route that is gone may live on elsewhere, without its plans for here.
+        for route in self._branches.keys() - made.keys():
+            forget(self._branches[route])
+        self._branches = made
 
     # -- declaring -----------------------------------------------------------------------------------------------
+
+    def take_in(self, route: BasePath) -> None:
+        """Add a route; one that comes while serving, when startup is over, is checked at once."""
+        if self.served:
+            made = self._made_of(route)
+            RouteTable(made, reported=self._reported).prepare(())
+            self._branches[route] = made
+        self._routes.append(route)
 
     def add_event_handler(self, event: str, hook: Any) -> None:
         if self._lifespan is not None:

@@ -167,6 +167,17 @@ def test_denial_response_is_sent_as_it_is(door: Door, log: Log, kind: str) -> No
     assert log.faults() == []
 
 
+def test_denial_response_with_403_is_no_close(door: Door, log: Log) -> None:
+    """The log does not speak of a close that nobody called."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.send_denial_response(PlainText("no", status_code=403))
+
+    assert door.visit(app_of(handler), "/x").status == 403
+    (line,) = log.at(logging.INFO)
+    assert "refused with 403: by the handler" in line
+
+
 def test_denial_response_without_the_extension_is_a_runtime_error(door: Door, log: Log) -> None:
     """Nothing was sent and `close()` still works."""
     got: list[str] = []
@@ -409,6 +420,53 @@ def test_exception_group_is_a_fault(door: Door, log: Log) -> None:
     (record,) = log.faults()
     assert record.exc_info is not None
     assert record.exc_info[1] is groups[0]
+
+
+@pytest.mark.parametrize("accepts", [False, True])
+def test_cancellation_of_the_handlers_own_making_is_a_fault(door: Door, log: Log, accepts: bool) -> None:
+    """A `CancelledError` that nobody sent to the connection: 500 or 1011, and one ERROR that is ours."""
+
+    async def handler(websocket: WebSocket) -> None:
+        if accepts:
+            await websocket.accept()
+        child = asyncio.create_task(asyncio.Event().wait())
+        child.cancel()
+        await child
+
+    seen = door.visit(noting_ids(app_of(handler)), "/x")
+    assert (seen.status, seen.code) == ((101, 1011) if accepts else (500, None))
+    assert seen.raised is None
+    (record,) = log.faults()
+    assert record.name == "lilya"
+    assert "/x" in record.getMessage()
+    assert IDS.pop() in record.getMessage()
+
+
+def test_accept_of_a_subprotocol_that_was_not_offered_is_a_fault(door: Door, log: Log) -> None:
+    """Found before anything is sent, so that the handshake still gets its answer."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept("chat")
+
+    seen = door.visit(app_of(handler), "/x", subprotocols=["soap"])
+    assert (seen.status, seen.body, seen.raised) == (500, b"", None)
+    (record,) = log.faults()
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "Subprotocol 'chat' cannot be accepted: the client offered ['soap']."
+
+
+@pytest.mark.parametrize("status", [101, 700])
+def test_denial_with_a_status_that_cannot_be_sent_is_a_fault(door: Door, log: Log, status: int) -> None:
+    """The same: 500, and one ERROR."""
+
+    async def handler(websocket: WebSocket) -> None:
+        response = PlainText("no")
+        response.status_code = status
+        await websocket.send_denial_response(response)
+
+    seen = door.visit(app_of(handler), "/x")
+    assert (seen.status, seen.body, seen.raised) == (500, b"", None)
+    assert len(log.faults()) == 1
 
 
 def test_exception_after_our_own_close_is_only_logged(door: Door, log: Log) -> None:

@@ -260,7 +260,7 @@ def starlette_app() -> Starlette:
     )
 
 
-@pytest.mark.parametrize("layers", [{}, {"middleware": [Layer]}, {"exception_handlers": {KeyError: where}}])
+@pytest.mark.parametrize("layers", [{}, {"middleware": [Layer]}, {"exception_handlers": {KeyError: print}}])
 def test_include_mounts_a_foreign_application(layers: dict[str, Any]) -> None:
     """It sees the full path and its own root path, so that its routes, mounts and URLs work; its 404 is its own."""
     client = create_client([Include("/foreign/{tenant}", app=starlette_app(), **layers), Path("/foreign", where)])
@@ -326,10 +326,10 @@ def test_lilya_is_mounted_in_a_foreign_application(kind: str) -> None:
             assert one == {
                 "path": f"/outer/acme{prefix}/x/7",
                 "root_path": f"/outer/acme{prefix}",
-                "app_root_path": "",
+                "app_root_path": "/outer/acme" if prefix else None,
                 "params": {"tenant": "acme", "id": 7},
                 "url": f"{scheme}://testserver/outer/acme{prefix}/x/7",
-                "base_url": f"{scheme}://testserver/",
+                "base_url": f"{scheme}://testserver/outer/acme/",
             }
     response = client.get("/outer/acme/x/7/")
     assert [step.headers["location"] for step in response.history] == ["http://testserver/outer/acme/x/7"]

@@ -252,4 +252,6 @@ def test_base_classes_say_nothing() -> None:
     with pytest.raises(NotImplementedError):
         Mountable().prepare()
     with pytest.raises(NotImplementedError):
+        Mountable().forget()
+    with pytest.raises(NotImplementedError):
         _ = Mountable().routes

@@ -1,6 +1,8 @@
 """Routers and what declares routes on them: decorators, `add_…` methods, events, and adding while serving."""
 
+import gc
 import inspect
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -178,6 +180,95 @@ async def test_router_adds_a_route_while_a_connection_is_open() -> None:
             await websocket.send_text(name)
             assert await websocket.receive_text() == f"added {name}"
             assert (await client.get(f"/{name}")).json() == "GET"
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_router_sees_every_change_of_its_routes(nested: bool) -> None:
+    """Whatever method changes a list of routes, of the router or of an include in it, the next connection sees it."""
+
+    def changes(routes: list[Any]) -> None:
+        routes[0] = Path("/b", method)
+        yield_to("b")
+        routes[:] = [Path("/c", method), Path("/d", method)]
+        yield_to("c", "d")
+        routes.append(routes.pop(0))
+        yield_to("c", "d")
+        del routes[0]
+        yield_to("c")
+        routes += [Path("/e", method)]
+        yield_to("c", "e")
+        routes.insert(0, Path("/f", method))
+        routes.remove(routes[1])
+        yield_to("e", "f")
+        routes.clear()
+        yield_to()
+        routes.extend([Path("/{a}", method, methods=["PUT"]), Path("/g", method)])
+        yield_to("g")
+        routes.reverse()
+        routes.sort(key=lambda route: str(route.path))
+        routes *= 1
+        yield_to("g")
+
+    def yield_to(*expected: str) -> None:
+        found = [name for name in "abcdefg" if client.get(f"/{name}").status_code == 200]
+        assert found == list(expected)
+
+    app = Lilya(routes=[Path("/a", method)])
+    if nested:
+        app = Lilya(routes=[Include("/", routes=app.routes)])
+    client = TestClient(app)
+    yield_to("a")
+    changes(app.routes[0].routes if isinstance(app.routes[0], Include) else app.routes)
+
+
+@pytest.mark.parametrize(
+    ("path", "handler", "message"),
+    [
+        ("/bad", lambda request, missing: None, "nothing fills argument 'missing'"),
+        ("/bad", lambda: (yield), "is a generator function"),
+    ],
+)
+def test_router_refuses_a_wrong_route_while_serving(path: str, handler: Any, message: str) -> None:
+    """Added after startup, it is an error of the call that adds it, and all goes on as before."""
+    app = Lilya(routes=[Path("/", method)])
+    client = TestClient(app)
+    assert client.get("/").status_code == 200
+    with pytest.raises(ImproperlyConfigured, match=message):
+        app.add_route(path, handler)
+    with pytest.raises(ImproperlyConfigured, match=message):
+        app.get(path)(handler)
+    assert [client.get(asked).status_code for asked in ("/", path)] == [200, 404]
+    app.include("/late", ChildLilya(routes=[Path("/", method)]))
+    assert client.get("/late/").status_code == 200
+
+
+def test_router_that_cannot_be_compiled_keeps_saying_so() -> None:
+    """A list of routes with something wrong in it fails every connection until it is mended, and not just one."""
+    app = Lilya()
+    client = TestClient(app)
+    client.get("/")
+    app.routes.append(method)  # type: ignore[arg-type]  # the mistake
+    for _ in range(2):
+        with pytest.raises(ImproperlyConfigured, match="is not a route"):
+            client.get("/")
+    app.routes.pop()
+    assert client.get("/").status_code == 404
+
+
+def test_router_drops_what_it_no_longer_needs() -> None:
+    """Plans of a mounted application are kept as long as the mount; adding routes beside it makes no more of them."""
+    child = ChildLilya(routes=[Path("/", method)])
+    app = Lilya(routes=[Include("/keep", app=child)])
+    client = TestClient(app)
+    alive: list[weakref.ref[Any]] = []
+    for number in range(5):
+        app.add_route(f"/{number}", method)
+        app.include("/mount", child)
+        assert [client.get(path).status_code for path in ("/keep/", "/mount/")] == [200, 200]
+        alive.append(weakref.ref(app.routes.pop()))
+        assert client.get("/mount/").status_code == 404
+    gc.collect()
+    assert [ref() for ref in alive] == [None] * 5
 
 
 def test_router_that_gets_a_wrong_route_while_serving_says_so() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.responses import Response as StarletteResponse
 
+from lilya._endpoints import Mount
 from lilya.apps import ChildLilya, Lilya
 from lilya.exceptions import ContinueRouting, ImproperlyConfigured, NotFound, WebSocketDisconnect
 from lilya.protocols.middleware import MiddlewareProtocol
@@ -798,17 +799,26 @@ async def test_table_converts_before_it_matches() -> None:
 
 
 def test_table_prepares_only_what_can_be_prepared() -> None:
-    """A branch without `prepare`, such as a mounted foreign application, is left alone."""
+    """A branch with nothing `behind` it, such as a mounted foreign application, is left alone."""
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise AssertionError("never served")
 
-    told: list[tuple[Branch, ...]] = []
+    class Told:
+        def prepare(self, mounts: tuple[Mount, ...]) -> None:
+            told.append(mounts)
+
+        def forget(self) -> None:
+            told.append(None)
+
+    told: list[tuple[Mount, ...] | None] = []
     plain = Branch(parse_pattern("/a"), None, app, route=None, handler=None)
-    mount = Branch(parse_pattern("/b"), None, app, route=None, handler=None, mount=True, prepare=told.append)
-    route = Branch(parse_pattern("/c"), "http", app, route=None, handler=None, prepare=told.append)
-    RouteTable([plain, mount, route]).prepare((plain,))
-    assert told == [(plain, mount), (plain,)]
+    mount = Branch(parse_pattern("/b"), None, app, route=None, handler=None, mount=True, behind=Told())
+    route = Branch(parse_pattern("/c"), "http", app, route=None, handler=None, behind=Told())
+    table = RouteTable([plain, mount, route])
+    table.prepare((plain,))
+    table.forget()
+    assert told == [(plain, mount), (plain,), None, None]
 
 
 def test_mount_refuses_a_parameter_called_path() -> None:
