@@ -67,6 +67,8 @@ def count_import(modules: str) -> float:
 
 def _instructions(*arguments: str) -> int:
     assert VALGRIND is not None
+    # Once without counting, which leaves compiled modules on the disk: compiling is not what is measured.
+    _python(*arguments)
     tool = [VALGRIND, "--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"]
     log = _python(*arguments, before=tool).stderr
     found = re.search(r"I\s+refs:\s+([\d,]+)", log)
@@ -78,5 +80,6 @@ def _instructions(*arguments: str) -> int:
 def _python(*arguments: str, before: list[str] | None = None) -> subprocess.CompletedProcess[str]:
     # A fixed seed: the layout of sets and dictionaries must be the same in both runs of a difference.
     environment = {**os.environ, "PYTHONHASHSEED": "0"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [*(before or []), sys.executable, *arguments]
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

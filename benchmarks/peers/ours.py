@@ -9,6 +9,7 @@ IMPORTS = "lilya.apps"
 
 
 async def connect(websocket: WebSocket) -> None:
+    _ = websocket.path_params
     await websocket.accept()
     await websocket.close()
 
@@ -40,10 +41,10 @@ async def json(websocket: WebSocket) -> None:
 def handlers() -> ASGIApp:
     return Lilya(
         routes=[
-            WebSocketPath("/connect/<username>", connect),
             WebSocketPath("/text/<username>", text),
             WebSocketPath("/iterate/<username>", iterate),
             WebSocketPath("/json/<username>", json),
+            WebSocketPath("/connect/<username>", connect),
         ]
     )
 

@@ -10,6 +10,7 @@ IMPORTS = "starlette.applications, starlette.routing, starlette.websockets"
 
 
 async def connect(websocket: WebSocket) -> None:
+    _ = websocket.path_params
     await websocket.accept()
     await websocket.close()
 
@@ -41,10 +42,10 @@ async def json(websocket: WebSocket) -> None:
 def handlers() -> ASGIApp:
     return Starlette(
         routes=[
-            WebSocketRoute("/connect/{username}", connect),
             WebSocketRoute("/text/{username}", text),
             WebSocketRoute("/iterate/{username}", iterate),
             WebSocketRoute("/json/{username}", json),
+            WebSocketRoute("/connect/{username}", connect),
         ]
     )
 
