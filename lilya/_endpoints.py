@@ -12,13 +12,13 @@ in two places; so there is a plan for each chain of mounts, found by the tuple o
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from lilya._connection import Connection
-from lilya._errors import name_of
 from lilya._importer import import_string
 from lilya._plan import CallPlan, compile_plan
 from lilya._session import finish
+from lilya._signature import where_defined
 from lilya._wire import WIRE, wire_of
 from lilya.exceptions import ImproperlyConfigured
 from lilya.requests import Request
@@ -42,22 +42,13 @@ class Mount(Protocol):
     def param_names(self) -> Sequence[str]: ...
 
 
-class Place:
+class Place(NamedTuple):
     """Where a handler stands in its own router: for error messages and for what can fill its arguments."""
 
-    __slots__ = ("dependencies", "overrides", "param_names", "where")
-
-    def __init__(
-        self,
-        where: str,
-        param_names: Collection[str],
-        dependencies: Sequence[Mapping[str, Any]],
-        overrides: Mapping[str, Any],
-    ) -> None:
-        self.where: str = where
-        self.param_names: Collection[str] = param_names
-        self.dependencies: Sequence[Mapping[str, Any]] = dependencies
-        self.overrides: Mapping[str, Any] = overrides
+    where: str
+    param_names: Collection[str] = ()
+    dependencies: Sequence[Mapping[str, Any]] = ()
+    overrides: Mapping[str, Any] = {}
 
     def compile(
         self, handler: Callable[..., Any], kind: Literal["websocket", "http"], mounts: Sequence[Mount]
@@ -209,8 +200,8 @@ def resolve(handler: Any, where: str) -> Any:
         )
     if isinstance(handler, type) and not callable(getattr(handler, "__await__", None)):
         raise ImproperlyConfigured(
-            f"{where}: the class {name_of(handler)} cannot be a handler: its instances are not awaitable. Give an "
-            f"instance that is an ASGI application, or a subclass of WebSocketController or Controller."
+            f"{where}: the class {where_defined(handler)} cannot be a handler: its instances are not awaitable. Give "
+            f"an instance that is an ASGI application, or a subclass of WebSocketController or Controller."
         )
     return handler
 

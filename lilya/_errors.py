@@ -22,6 +22,7 @@ with 500. The text of an exception that is not an answer never reaches the peer.
 
 import logging
 
+from lilya._signature import where_defined
 from lilya._state import CONNECTING, DISCONNECTED
 from lilya._wire import ClientGone, Wire
 from lilya.exceptions import (
@@ -46,7 +47,6 @@ __all__ = [
     "is_answer",
     "is_fault",
     "is_leaving",
-    "name_of",
     "refuse",
     "report",
     "report_unanswered",
@@ -179,7 +179,7 @@ def report_unanswered(scope: Scope, connection_id: str) -> None:
         _path_of(scope),
         scope.get("route_path_template", "-"),
         connection_id,
-        name_of(scope.get("handler")),
+        where_defined(scope.get("handler")),
     )
 
 
@@ -215,9 +215,3 @@ def _told(cause: BaseException | None) -> str:
 def _path_of(scope: Scope) -> str:
     """The path as it goes into logs, where a line break in it must not begin a line."""
     return repr(scope.get("path", ""))[1:-1]
-
-
-def name_of(handler: object) -> str:
-    """What to call a handler in a message: its module and qualified name."""
-    name = getattr(handler, "__qualname__", None) or type(handler).__qualname__
-    return f"{getattr(handler, '__module__', None) or type(handler).__module__}.{name}"

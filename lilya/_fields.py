@@ -1,9 +1,10 @@
-"""What HTTP fields are made of: tokens and dates (RFC 9110 §5.6)."""
+"""What HTTP fields are made of: tokens and dates (RFC 9110 §5.6), and what may not stand in one."""
 
+from collections.abc import Iterable
 from string import ascii_letters, digits
 from time import struct_time
 
-__all__ = ["http_date", "is_token"]
+__all__ = ["check_headers", "http_date", "is_token"]
 
 _TOKEN_CHARACTERS = frozenset(f"!#$%&'*+-.^_`|~{digits}{ascii_letters}")
 
@@ -14,6 +15,20 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def is_token(text: str) -> bool:
     """Whether `text` is a token, which header names, cookie names and subprotocols are (RFC 9110 §5.6.2)."""
     return text != "" and _TOKEN_CHARACTERS.issuperset(text)
+
+
+def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
+    """
+    Refuse header bytes that would end a line and start another one (RFC 9110 §5.1, §5.5).
+
+    Raises:
+        ValueError: A name is no token, or a value holds CR, LF or NUL.
+    """
+    for name, value in headers:
+        if not is_token(name.decode("latin-1")) or b"\r" in value or b"\n" in value or b"\0" in value:
+            raise ValueError(
+                f"Header {name!r}: {value!r} cannot be sent: a name is a token and a value holds no CR, LF or NUL."
+            )
 
 
 def http_date(moment: struct_time) -> str:

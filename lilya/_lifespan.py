@@ -9,7 +9,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from typing import Any
 
 from lilya._layers import call
@@ -93,7 +93,7 @@ async def serve_lifespan(
     try:
         prepare()
         try:
-            async with _entered(lifespan, app) as state:
+            async with lifespan(app) as state:
                 if state is not None:
                     _share(state, scope)
                 await send({"type": "lifespan.startup.complete"})
@@ -111,10 +111,6 @@ async def serve_lifespan(
         await send({"type": f"lifespan.{kind}.failed", "message": f"{type(error).__name__}: {error}"})
         raise
     await send({"type": "lifespan.shutdown.complete"})
-
-
-def _entered(lifespan: Lifespan, app: Any) -> AbstractAsyncContextManager[Mapping[str, Any] | None]:
-    return lifespan(app)
 
 
 def _share(state: Mapping[str, Any], scope: Scope) -> None:

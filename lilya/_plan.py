@@ -32,7 +32,7 @@ from lilya.dependencies import Provide, Provides, Resolve, open_parameters, step
 from lilya.enums import Scope
 from lilya.exceptions import ImproperlyConfigured
 
-__all__ = ["CallPlan", "SharedValues", "compile_plan"]
+__all__ = ["CallPlan", "compile_plan"]
 
 
 class CallPlan(typing.NamedTuple):

@@ -5,8 +5,7 @@ from time import gmtime, time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from lilya._cookies import Cookie
-from lilya._fields import http_date
-from lilya._state import check_headers
+from lilya._fields import check_headers, http_date
 from lilya.datastructures import Header
 from lilya.encoders import Encoder, json_encode
 from lilya.enums import MediaType

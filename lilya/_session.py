@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable
 
 from lilya import _errors
-from lilya._plan import SharedValues
+from lilya._shared import SharedValues
 from lilya._state import CONNECTING, RESPONSE
 from lilya._wire import WIRE, ClientGone, Exchange, Wire
 from lilya.context import serving

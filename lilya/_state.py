@@ -15,9 +15,6 @@ Sources: ASGI spec, "WebSocket" and the extension "WebSocket Denial Response"; R
 §5.5 for the 125 bytes of a control frame.
 """
 
-from collections.abc import Iterable
-
-from lilya._fields import is_token
 from lilya.enums import WebSocketState
 from lilya.exceptions import WebSocketRuntimeError
 
@@ -26,10 +23,8 @@ __all__ = [
     "AFTER_SENDING",
     "RECEIVING",
     "SENDING",
-    "check_headers",
     "cut_reason",
     "is_sendable",
-    "is_token",
     "out_of_order",
     "sendable_code",
 ]
@@ -102,17 +97,3 @@ def cut_reason(reason: str) -> str:
     """The longest beginning of `reason` that fits a close frame: 123 bytes of UTF-8, cut between characters."""
     encoded = reason.encode("utf-8", "replace")
     return encoded[:MAX_REASON_BYTES].decode("utf-8", "ignore")
-
-
-def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """
-    Refuse header bytes that would end a line and start another one (RFC 9110 §5.1, §5.5).
-
-    Raises:
-        ValueError: A name is no token, or a value holds CR, LF or NUL.
-    """
-    for name, value in headers:
-        if not is_token(name.decode("latin-1")) or b"\r" in value or b"\n" in value or b"\0" in value:
-            raise ValueError(
-                f"Header {name!r}: {value!r} cannot be sent: a name is a token and a value holds no CR, LF or NUL."
-            )

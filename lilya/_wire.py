@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from lilya import _state
-from lilya._plan import SharedValues
+from lilya._fields import check_headers, is_token
+from lilya._shared import SharedValues
 from lilya._state import AFTER_RECEIVING, AFTER_SENDING, CONNECTED, CONNECTING, DISCONNECTED, RESPONSE, out_of_order
 from lilya.enums import WebSocketState
 from lilya.exceptions import WebSocketDisconnect, WebSocketDisconnected, WebSocketRuntimeError
@@ -196,7 +197,7 @@ class Wire:
         if after is None:
             raise out_of_order("send", state, kind)
         if after is RESPONSE:
-            _state.check_headers(message.get("headers") or ())
+            check_headers(message.get("headers") or ())
             status = message.get("status")
             if not (isinstance(status, int) and 200 <= status <= 599):
                 raise ValueError(f"Status {status!r} cannot be sent: a handshake is denied with one from 200 to 599.")
@@ -214,8 +215,8 @@ class Wire:
         if self.application_state is not CONNECTING:
             raise out_of_order("send", self.application_state, "websocket.accept")
         if headers:
-            _state.check_headers(headers)
-        if subprotocol is not None and not _state.is_token(subprotocol):
+            check_headers(headers)
+        if subprotocol is not None and not is_token(subprotocol):
             raise ValueError(
                 f"Subprotocol {subprotocol!r} cannot be sent: it is one token of ASCII characters (RFC 6455 §4.1)."
             )

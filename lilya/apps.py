@@ -10,7 +10,7 @@ from lilya._layers import Layers
 from lilya._version import __version__
 from lilya._wire import WIRE
 from lilya.conf._proxy import load_settings, settings
-from lilya.datastructures import State, URLPath
+from lilya.datastructures import State
 from lilya.exceptions import ImproperlyConfigured
 from lilya.routing.base import BasePath, Mountable
 from lilya.routing.include import Include
@@ -168,17 +168,6 @@ class Lilya(Mountable, RoutingMethodsMixin):
     def routes(self) -> list[BasePath]:
         """The declared routes, in their order."""
         return self.router.routes
-
-    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """
-        The path of the route called `name`; inside a named include it is called `include:name`.
-
-        Raises:
-            NoMatchFound: No route has that name and exactly these parameters.
-        """
-        return self.router.path_for(name, **path_params)
-
-    url_path_for = path_for
 
     # -- declaring -----------------------------------------------------------------------------------------------
 

@@ -17,7 +17,6 @@ Errors, by whose fault they are.
     │   └── UnexpectedMessage          the peer: a message of the wrong kind
     ├── WebSocketDisconnected          both: a call after the disconnect was already reported
     ├── MalformedMessage               the peer: a message that is not JSON (a ValueError)
-    ├── MissingDependency              the developer: an argument that nobody provides
     └── AuthenticationError            credentials that do not hold
     BaseException
     └── ContinueRouting                control flow: "not mine, try the next route"
@@ -36,7 +35,6 @@ __all__ = [
     "LilyaException",
     "MalformedMessage",
     "MethodNotAllowed",
-    "MissingDependency",
     "NotAuthorized",
     "NotFound",
     "PermissionDenied",
@@ -166,10 +164,6 @@ class ImproperlyConfigured(HTTPException, ValueError):
 
     def __str__(self) -> str:
         return str(self.detail)
-
-
-class MissingDependency(LilyaException):
-    """An argument asks for a dependency that nobody provides."""
 
 
 class AuthenticationError(LilyaException):

@@ -41,7 +41,6 @@ __all__ = [
     "StringTransformer",
     "Transformer",
     "UUIDTransformer",
-    "get_transformers",
     "register_path_transformer",
 ]
 
@@ -216,11 +215,6 @@ def register_path_transformer(name: str, transformer: Transformer[Any] | type[Tr
         )
     language_of(name, instance)
     TRANSFORMER_TYPES[name] = instance
-
-
-def get_transformers() -> dict[str, Transformer[Any]]:
-    """The known types by name: a copy, so that changing it changes nothing."""
-    return dict(TRANSFORMER_TYPES)
 
 
 def _refuse(reason: str) -> NoReturn:

@@ -1,12 +1,10 @@
 """What the peer sees of an exception: the table in `lilya._errors`, cell by cell."""
 
-import functools
 import logging
 from typing import Any
 
 import pytest
 
-from lilya import _errors
 from lilya._errors import (
     close_for,
     denial_for,
@@ -15,14 +13,13 @@ from lilya._errors import (
     is_answer,
     is_fault,
     is_leaving,
-    name_of,
     refuse,
     report,
     report_unanswered,
     tell_client,
     tell_end,
 )
-from lilya._wire import WIRE, ClientGone, Wire
+from lilya._wire import ClientGone, Wire
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,
@@ -366,23 +363,3 @@ async def test_tell_end_is_silent_while_nothing_has_ended(caplog: pytest.LogCapt
     """A connection that is cancelled in the middle has no end to tell of."""
     tell_end(await wire_after(CONNECT, sends=(ACCEPT,)), websocket_scope("/x"))
     assert caplog.records == []
-
-
-def test_name_of_says_module_and_qualified_name() -> None:
-    """A function, a class or an object: what a developer would look for."""
-
-    class Handler:
-        def method(self) -> None: ...
-
-    prefix = f"{__name__}.test_name_of_says_module_and_qualified_name.<locals>.Handler"
-    assert name_of(Handler) == prefix
-    assert name_of(Handler()) == prefix
-    assert name_of(Handler().method) == f"{prefix}.method"
-    assert name_of(functools.partial(print)) == "functools.partial"
-    assert name_of(None) == "builtins.NoneType"
-
-
-def test_errors_exports_what_others_use() -> None:
-    """`__all__` is complete and true; nothing here needs a scope with a wire."""
-    assert all(hasattr(_errors, name) for name in _errors.__all__)
-    assert WIRE not in websocket_scope()

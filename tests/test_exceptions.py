@@ -17,7 +17,6 @@ from lilya.exceptions import (
     LilyaException,
     MalformedMessage,
     MethodNotAllowed,
-    MissingDependency,
     NotAuthorized,
     NotFound,
     PermissionDenied,
@@ -105,7 +104,7 @@ def test_improperly_configured_is_an_answer_and_a_value_error() -> None:
     assert (error.status_code, str(error)) == (500, "the path has no slash")
 
 
-@pytest.mark.parametrize("cls", [LilyaException, MissingDependency, AuthenticationError])
+@pytest.mark.parametrize("cls", [LilyaException, AuthenticationError])
 def test_lilya_exception_shows_its_detail(cls: type[LilyaException]) -> None:
     """The detail is given by name, or it is the first argument that says something."""
     assert str(cls("what", "else")) == "what"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lilya._fields import http_date, is_token
+from lilya._fields import check_headers, http_date, is_token
 
 
 @given(st.text(max_size=20) | st.text(st.characters(codec="ascii"), max_size=20))
@@ -29,3 +29,28 @@ def test_http_date_refuses_years_without_four_digits(seconds: int) -> None:
     """The year 10000 and the one before 0 would make a date that nobody reads."""
     with pytest.raises(ValueError, match=r"The year (10000|-1) cannot stand in an HTTP date"):
         http_date(gmtime(seconds))
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [
+        (b"x-name", b"value\r\nset-cookie: a=b"),
+        (b"x-name", b"value\n"),
+        (b"x-name", b"a\rb"),
+        (b"x-name", b"a\0b"),
+        (b"x name", b"value"),
+        (b"x-name:", b"value"),
+        (b"x\r\ny", b"value"),
+        (b"", b"value"),
+        (b"x-n\xe9", b"value"),
+    ],
+)
+def test_check_headers_refuses_what_would_begin_another_line(pair: tuple[bytes, bytes]) -> None:
+    """A name that is no token, or a value with a line break or NUL, is named in the error."""
+    with pytest.raises(ValueError, match=re.escape(f"Header {pair[0]!r}: {pair[1]!r} cannot be sent")):
+        check_headers([(b"x-fine", b"yes"), pair])
+
+
+def test_check_headers_takes_what_can_be_sent() -> None:
+    """Latin-1 bytes, tabs and empty values are fine."""
+    check_headers([(b"x-name", b"caf\xe9\tau lait"), (b"X-Empty", b""), (b"!#$%&'*+-.^_`|~9", b"v")])

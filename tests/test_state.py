@@ -1,19 +1,16 @@
 """The tables of the WebSocket conversation, cell by cell: as they are written, and as a `WebSocket` obeys them."""
 
 import itertools
-import re
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lilya import _state
 from lilya._state import (
     AFTER_RECEIVING,
     AFTER_SENDING,
     RECEIVING,
     SENDING,
-    check_headers,
     cut_reason,
     is_sendable,
     out_of_order,
@@ -226,36 +223,3 @@ def test_cut_reason_is_the_longest_beginning_that_fits(reason: str) -> None:
     assert whole.startswith(cut)
     if cut != whole:
         assert len(whole[: len(cut) + 1].encode()) > 123
-
-
-# --- Headers and tokens ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "pair",
-    [
-        (b"x-name", b"value\r\nset-cookie: a=b"),
-        (b"x-name", b"value\n"),
-        (b"x-name", b"a\rb"),
-        (b"x-name", b"a\0b"),
-        (b"x name", b"value"),
-        (b"x-name:", b"value"),
-        (b"x\r\ny", b"value"),
-        (b"", b"value"),
-        (b"x-n\xe9", b"value"),
-    ],
-)
-def test_check_headers_refuses_what_would_begin_another_line(pair: tuple[bytes, bytes]) -> None:
-    """A name that is no token, or a value with a line break or NUL, is named in the error."""
-    with pytest.raises(ValueError, match=re.escape(f"Header {pair[0]!r}: {pair[1]!r} cannot be sent")):
-        check_headers([(b"x-fine", b"yes"), pair])
-
-
-def test_check_headers_takes_what_can_be_sent() -> None:
-    """Latin-1 bytes, tabs and empty values are fine."""
-    check_headers([(b"x-name", b"caf\xe9\tau lait"), (b"X-Empty", b""), (b"!#$%&'*+-.^_`|~9", b"v")])
-
-
-def test_state_exports_what_others_use() -> None:
-    """`__all__` is complete and true."""
-    assert all(hasattr(_state, name) for name in _state.__all__)

@@ -14,14 +14,14 @@ import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
 from lilya._languages import language_of
 from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._shape import Shape, convert
 from lilya.transformers import TRANSFORMER_TYPES, PathTransformer, StringTransformer, Transformer
 
-__all__ = ["Pattern", "Segment", "Shape", "compile_path", "parse_pattern"]
+__all__ = ["Pattern", "Segment", "compile_path", "parse_pattern"]
 
 # Both bracket styles, and either bracket closes what either opened.
 _PARAMETER = re.compile(r"[{<]([^{}<>]*)[}>]")
@@ -29,11 +29,12 @@ _BRACKET = re.compile(r"[{}<>]")
 
 
 Segment: TypeAlias = str | Shape
+Converter: TypeAlias = Callable[[Sequence[str]], dict[str, Any] | None]
 
 
 class Pattern:
     """
-    A parsed template; immutable. Make one with `parse_pattern` or `joined`.
+    A parsed template. Make one with `parse_pattern` or `joined`.
 
     Attributes:
         template: The template as cleaned: `/ws` for `//ws/`.
@@ -47,13 +48,6 @@ class Pattern:
 
     __slots__ = ("convert", "has_tail", "names", "segments", "template", "transformers")
 
-    template: str
-    segments: tuple[Segment, ...]
-    names: tuple[str, ...]
-    transformers: tuple[Transformer[Any], ...]
-    has_tail: bool
-    convert: Callable[[Sequence[str]], dict[str, Any] | None]
-
     def __init__(self, template: str, segments: Sequence[Segment], names: Sequence[str]) -> None:
         shapes = [segment for segment in segments if isinstance(segment, Shape)]
         multi = sum(shape.multi for shape in shapes)
@@ -62,16 +56,12 @@ class Pattern:
                 f"{multi} parameters in the path {template!r} may contain slashes; at most one may, since where one "
                 "ends and the next begins would not be certain. Give the others the type str"
             )
-        set_once = super().__setattr__
-        set_once("template", template)
-        set_once("segments", tuple(segments))
-        set_once("names", tuple(names))
-        set_once("transformers", tuple(transformer for shape in shapes for transformer in shape.transformers))
-        set_once("has_tail", multi > 0)
-        set_once("convert", _make_converter(self.names, self.transformers))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Pattern is immutable; cannot set {name!r}")
+        self.template: str = template
+        self.segments: tuple[Segment, ...] = tuple(segments)
+        self.names: tuple[str, ...] = tuple(names)
+        self.transformers: tuple[Transformer[Any], ...] = tuple(t for shape in shapes for t in shape.transformers)
+        self.has_tail: bool = multi > 0
+        self.convert: Converter = _make_converter(self.names, self.transformers)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.template!r})"
@@ -208,9 +198,7 @@ def _parse_segment(text: str, template: str, names: list[str]) -> Segment:
         raise ImproperlyConfigured(f"Segment {text!r} of the path {template!r}: {error}") from None
 
 
-def _make_converter(
-    names: tuple[str, ...], transformers: tuple[Transformer[Any], ...]
-) -> Callable[[Sequence[str]], dict[str, Any] | None]:
+def _make_converter(names: tuple[str, ...], transformers: tuple[Transformer[Any], ...]) -> Converter:
     if not all(type(transformer) in (StringTransformer, PathTransformer) for transformer in transformers):
 
         def convert_by_name(texts: Sequence[str]) -> dict[str, Any] | None:

@@ -26,7 +26,8 @@ from lilya.enums import Match
 from lilya.exceptions import ContinueRouting, ImproperlyConfigured, MethodNotAllowed, NotFound
 from lilya.responses import PlainText, RedirectResponse
 from lilya.routing._index import Index
-from lilya.routing._pattern import Pattern, Shape
+from lilya.routing._pattern import Pattern
+from lilya.routing._shape import Shape
 from lilya.transformers import PathTransformer, Transformer
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocketClose

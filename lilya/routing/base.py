@@ -225,6 +225,17 @@ class Mountable:
         """The declared routes, in their order."""
         raise NotImplementedError
 
+    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """
+        The path of the route called `name`; inside a named include it is called `include:name`.
+
+        Raises:
+            NoMatchFound: No route has that name and exactly these parameters.
+        """
+        return find_path(self.routes, name, path_params)
+
+    url_path_for = path_for
+
 
 def get_name(handler: Any) -> str:
     """The default name of a route: the function's name, or the class of an object."""

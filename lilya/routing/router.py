@@ -7,14 +7,13 @@ from lilya._define import listed
 from lilya._endpoints import Mount
 from lilya._layers import Layers, compose
 from lilya._lifespan import check_lifespan, from_hooks, serve_lifespan
-from lilya._plan import SharedValues
 from lilya._session import conduct, conduct_websocket
+from lilya._shared import SharedValues
 from lilya._wire import WIRE, Wire
-from lilya.datastructures import URLPath
 from lilya.enums import Event
 from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._table import Branch, RouteTable, forget
-from lilya.routing.base import Around, BasePath, Mountable, RouteList, checked_routes, find_path
+from lilya.routing.base import Around, BasePath, Mountable, RouteList, checked_routes
 from lilya.routing.host import Host
 from lilya.routing.include import Include
 from lilya.routing.path import Path
@@ -173,7 +172,18 @@ class RoutingMethodsMixin:
             ValueError: It is another event.
             ImproperlyConfigured: The application has a `lifespan`, which takes the place of such functions.
         """
-        self.router.add_event_handler(event, hook)
+        router = self.router
+        if router._lifespan is not None:
+            raise ImproperlyConfigured(
+                f"on_event({event!r}) cannot be combined with lifespan=: do it inside the lifespan."
+            )
+        listed(f"on_event({event!r})", [hook], callables=True)
+        if event in ("startup", Event.ON_STARTUP):
+            router.on_startup.append(hook)
+        elif event in ("shutdown", Event.ON_SHUTDOWN):
+            router.on_shutdown.append(hook)
+        else:
+            raise ValueError(f"Unknown event {event!r}. Use 'startup' or 'shutdown'.")
 
 
 class Router(Mountable, RoutingMethodsMixin):
@@ -356,32 +366,6 @@ class Router(Mountable, RoutingMethodsMixin):
             RouteTable(made, reported=self._reported).prepare(())
             self._branches[route] = made
         self._routes.append(route)
-
-    def add_event_handler(self, event: str, hook: Any) -> None:
-        if self._lifespan is not None:
-            raise ImproperlyConfigured(
-                f"on_event({event!r}) cannot be combined with lifespan=: do it inside the lifespan."
-            )
-        listed(f"on_event({event!r})", [hook], callables=True)
-        if event in ("startup", Event.ON_STARTUP):
-            self.on_startup.append(hook)
-        elif event in ("shutdown", Event.ON_SHUTDOWN):
-            self.on_shutdown.append(hook)
-        else:
-            raise ValueError(f"Unknown event {event!r}. Use 'startup' or 'shutdown'.")
-
-    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """
-        The path of the route called `name`; inside a named include it is called `include:name`.
-
-        Raises:
-            NoMatchFound: No route has that name and exactly these parameters.
-        """
-        return find_path(self._routes, name, path_params)
-
-    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """The same as `path_for`."""
-        return self.path_for(name, **path_params)
 
 
 BaseRouter = Router

@@ -6,6 +6,7 @@ it on the lowest floor that holds everything it imports, here and on that page, 
 """
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -202,6 +203,15 @@ def test_floors_name_only_modules_that_exist() -> None:
     """A name in the table is a module, or it is announced in `LATER`; a module that exists is not announced."""
     missing = {entry for entry in FLOORS if not any(covers(entry, module) for module in MODULES)}
     assert missing == LATER
+
+
+def test_floors_are_those_of_the_architecture_page() -> None:
+    """The page has the same modules on the same floors; `.base` there stands for `routing.base`."""
+    page = (ROOT / "docs/explanation/architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d) \| \*\*.*\|(.*)\|$", page, re.MULTILINE)
+    named = [(int(floor), name) for floor, row in rows for name in row.split("`")[1::2]]
+    floors = {f"routing{name}" if name.startswith(".") else name.removesuffix(".*"): floor for floor, name in named}
+    assert floors == {entry.removesuffix(".*"): floor for entry, floor in FLOORS.items()}
 
 
 @pytest.mark.parametrize("module", MODULES)

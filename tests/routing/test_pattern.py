@@ -181,13 +181,6 @@ def test_parse_pattern_checks_types_that_were_not_registered() -> None:
         parse_pattern("/{a:slow}")
 
 
-def test_pattern_is_immutable() -> None:
-    """Nobody can change a pattern that an index has taken in."""
-    pattern = parse_pattern("/a")
-    with pytest.raises(AttributeError, match="a Pattern is immutable; cannot set 'template'"):
-        pattern.template = "/b"
-
-
 # Matching ------------------------------------------------------------------------------------------------------------
 
 
