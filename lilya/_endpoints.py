@@ -12,7 +12,7 @@ in two places; so there is a plan for each chain of mounts, found by the tuple o
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, Protocol
 
 from lilya._connection import Connection
 from lilya._importer import import_string
@@ -42,13 +42,22 @@ class Mount(Protocol):
     def param_names(self) -> Sequence[str]: ...
 
 
-class Place(NamedTuple):
+class Place:
     """Where a handler stands in its own router: for error messages and for what can fill its arguments."""
 
-    where: str
-    param_names: Collection[str] = ()
-    dependencies: Sequence[Mapping[str, Any]] = ()
-    overrides: Mapping[str, Any] = {}
+    __slots__ = ("dependencies", "overrides", "param_names", "where")
+
+    def __init__(
+        self,
+        where: str,
+        param_names: Collection[str],
+        dependencies: Sequence[Mapping[str, Any]],
+        overrides: Mapping[str, Any],
+    ) -> None:
+        self.where: str = where
+        self.param_names: Collection[str] = param_names
+        self.dependencies: Sequence[Mapping[str, Any]] = dependencies
+        self.overrides: Mapping[str, Any] = overrides
 
     def compile(
         self, handler: Callable[..., Any], kind: Literal["websocket", "http"], mounts: Sequence[Mount]

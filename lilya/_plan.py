@@ -136,22 +136,42 @@ def compile_plan(
     return CallPlan(direct, handler, threaded, fillings, tuple(steps))
 
 
-class _Reader(typing.NamedTuple):
-    """Reads the signature of a handler, or of a provider that is needed on the way to it."""
+class _Reader:
+    """
+    Reads the signature of a handler, or of a provider that is needed on the way to it.
 
-    connection_type: type
-    kind: Literal["websocket", "http"]
-    path_params: Collection[str]
-    dependencies: Mapping[str, object]
-    where: str
-    # Whose signature it is, and what its value is made for: one connection, or something of a longer scope.
-    owner: str
-    scope: Scope
-    # The dependencies that led here: the name of each, and what is declared under it.
-    trail: tuple[tuple[str, object], ...]
-    # What is to be made, in this order; and of that the steps which `use_cache` or a scope allows but once.
-    steps: list[Step]
-    single: dict[Provide, Step]
+    `owner` says whose signature it is, and `scope` what its value is made for: one connection, or something that lives
+    longer. `trail` are the dependencies that led here: the name of each, and what is declared under it. `steps` is what
+    is to be made, in this order; and `single`, of that, what `use_cache` or a scope allows but once.
+    """
+
+    def __init__(
+        self,
+        connection_type: type,
+        kind: Literal["websocket", "http"],
+        path_params: Collection[str],
+        dependencies: Mapping[str, object],
+        where: str,
+        owner: str,
+        scope: Scope,
+        trail: tuple[tuple[str, object], ...],
+        steps: list[Step],
+        single: dict[Provide, Step],
+    ) -> None:
+        self.connection_type = connection_type
+        self.kind = kind
+        self.path_params = path_params
+        self.dependencies = dependencies
+        self.where = where
+        self.owner = owner
+        self.scope = scope
+        self.trail = trail
+        self.steps = steps
+        self.single = single
+
+    def replaced(self, **changed: Any) -> "_Reader":
+        """The same reader but for these attributes."""
+        return _Reader(**{**vars(self), **changed})
 
     def fill(self, fn: Any, parameters: list[inspect.Parameter]) -> tuple[Filling, ...]:
         """Find what fills these parameters of `fn`."""
@@ -217,9 +237,9 @@ class _Reader(typing.NamedTuple):
         if provide in self.single:
             return self.single[provide]
         owner = f"provider {where_defined(provide.dependency)} of dependency {name!r}"
-        reader = self._replace(owner=owner, trail=trail)
+        reader = self.replaced(owner=owner, trail=trail)
         if provide.scope is not Scope.REQUEST:
-            reader = reader._replace(scope=provide.scope, steps=[], single={})
+            reader = reader.replaced(scope=provide.scope, steps=[], single={})
         try:
             parameters = open_parameters(provide)
         except ImproperlyConfigured as error:

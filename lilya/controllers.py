@@ -55,11 +55,12 @@ class _BaseController(Dispatcher):
     @classmethod
     def at(cls, place: Place) -> Endpoint:
         """The endpoint that runs this class, with its own layers, at one place of a router."""
-        return _ControllerEndpoint(cls, place._replace(dependencies=(*place.dependencies, cls.dependencies)))
+        inside = Place(place.where, place.param_names, (*place.dependencies, cls.dependencies), place.overrides)
+        return _ControllerEndpoint(cls, inside)
 
     def __await__(self) -> Generator[Any, None, None]:
         """Serve the connection that the instance was made for, as a whole application."""
-        alone = type(self).at(Place(f"Controller {where_defined(type(self))}"))
+        alone = type(self).at(Place(f"Controller {where_defined(type(self))}", (), (), {}))
         return conduct(alone, {**self.scope}, self.receive, self.send).__await__()
 
     @classmethod
@@ -96,7 +97,8 @@ class _Stage:
         self.given = own[1 : 1 + given]
         # Nothing to fill but what the controller passes itself: the method is called directly.
         self.simple = kind == "websocket" and len(own) == 1 + given and inspect.iscoroutinefunction(method)
-        self.plan = place._replace(param_names=(*place.param_names, *self.given)).compile(method, kind, mounts)
+        place = Place(place.where, (*place.param_names, *self.given), place.dependencies, place.overrides)
+        self.plan = place.compile(method, kind, mounts)
 
     async def run(
         self, instance: _BaseController, connection: Connection, *given: Any, respond: Respond | None = None

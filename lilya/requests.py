@@ -12,7 +12,8 @@ from lilya.types import Message, Receive, Scope, Send
 
 __all__ = ["ClientDisconnect", "Connection", "Request"]
 
-_CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)', re.IGNORECASE)
+# Compiled when it is first used: the import of the library stays light.
+_CHARSET = r'(?i);\s*charset\s*=\s*"?([^\s";]+)'
 
 
 class ClientDisconnect(Exception):
@@ -57,7 +58,7 @@ class Request(Connection):
     @property
     def charset(self) -> str:
         """The encoding of a text body: what the content type says, else UTF-8."""
-        match = _CHARSET.search(self.content_type)
+        match = re.search(_CHARSET, self.content_type)
         return match[1] if match else "utf-8"
 
     async def receive(self) -> Message:

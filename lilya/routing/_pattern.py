@@ -24,8 +24,8 @@ from lilya.transformers import TRANSFORMER_TYPES, PathTransformer, StringTransfo
 __all__ = ["Pattern", "Segment", "compile_path", "parse_pattern"]
 
 # Both bracket styles, and either bracket closes what either opened.
-_PARAMETER = re.compile(r"[{<]([^{}<>]*)[}>]")
-_BRACKET = re.compile(r"[{}<>]")
+_PARAMETER = r"[{<]([^{}<>]*)[}>]"  # compiled when first used: the import of the library stays light
+_BRACKETS = frozenset("{}<>")
 
 
 Segment: TypeAlias = str | Shape
@@ -168,9 +168,9 @@ def compile_path(template: str) -> tuple[re.Pattern[str], str, dict[str, Transfo
 
 def _parse_segment(text: str, template: str, names: list[str]) -> Segment:
     # Appends the names it finds to `names`.
-    pieces = _PARAMETER.split(text)
+    pieces = re.split(_PARAMETER, text)
     literals, declarations = pieces[::2], pieces[1::2]
-    if any(_BRACKET.search(literal) for literal in literals):
+    if not all(_BRACKETS.isdisjoint(literal) for literal in literals):
         raise ImproperlyConfigured(
             f"Unbalanced brackets in {text!r} of the path {template!r}; write a parameter as {{name}} or {{name:type}}"
         )

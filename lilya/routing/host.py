@@ -18,7 +18,7 @@ from lilya.types import ASGIApp, ExceptionHandlers, Receive, Scope, Send
 __all__ = ["Host"]
 
 # What stands outside of the brackets of parameters.
-_LITERAL = re.compile(r"[^{}<>]+(?![^{}<>]*[}>])")
+_LITERAL = r"[^{}<>]+(?![^{}<>]*[}>])"  # compiled when first used: the import of the library stays light
 
 
 class Host(BasePath):
@@ -50,7 +50,7 @@ class Host(BasePath):
         if host.startswith("/"):
             raise AssertionError(f"Host must not start with '/': {host!r}. A host is written like 'api.example.com'.")
         self.host = host
-        self._pattern = parse_pattern("/" + _LITERAL.sub(lambda literal: literal[0].lower(), host))
+        self._pattern = parse_pattern("/" + re.sub(_LITERAL, lambda literal: literal[0].lower(), host))
         self._index = Index()
         self._index.add(self._pattern, 0)
         if self._pattern.depth != 1:
