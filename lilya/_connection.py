@@ -1,5 +1,7 @@
 """What HTTP requests and WebSockets have in common: reading the scope of a connection."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -15,7 +17,7 @@ __all__ = ["Connection"]
 def _once(slot: str, compute: Callable[[Any], Any]) -> Any:
     """A property that is computed when it is first read, and kept in this slot."""
 
-    def read(self: "Connection") -> Any:
+    def read(self: Connection) -> Any:
         try:
             return getattr(self, slot)
         except AttributeError:
@@ -29,7 +31,7 @@ def _once(slot: str, compute: Callable[[Any], Any]) -> Any:
 def _set_by(middleware: str, key: str) -> Any:
     """A property that a middleware has to put into the scope."""
 
-    def read(self: "Connection") -> Any:
+    def read(self: Connection) -> Any:
         if key in self.scope:
             return self.scope[key]
         raise ImproperlyConfigured(
@@ -43,7 +45,7 @@ def _address(key: str) -> Any:
     return property(lambda self: Address(*self.scope[key]) if self.scope.get(key) else None)
 
 
-def _base_url(connection: "Connection") -> URL:
+def _base_url(connection: Connection) -> URL:
     scope = connection.scope
     # Below an Include, `root_path` is that of the include and `app_root_path` that of the application.
     root = scope.get("app_root_path", scope.get("root_path", ""))

@@ -1,5 +1,7 @@
 """Cookies, as they are set and as they come back."""
 
+from __future__ import annotations
+
 import re
 from typing import TYPE_CHECKING, Literal
 
@@ -44,7 +46,7 @@ class Cookie:
         key: str,
         value: str = "",
         max_age: int | None = None,
-        expires: "datetime | str | None" = None,
+        expires: datetime | str | None = None,
         path: str | None = "/",
         domain: str | None = None,
         secure: bool = False,

@@ -1,5 +1,7 @@
 """How a middleware or a permission is declared: a class and the arguments to build it with."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any
 

@@ -9,6 +9,8 @@ The plan of a function is compiled at startup. It depends on what surrounds the 
 in two places; so there is a plan for each chain of mounts, found by the tuple of branches the scope came through.
 """
 
+from __future__ import annotations
+
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType

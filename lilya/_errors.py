@@ -20,6 +20,8 @@ lacks the extension it becomes a close before accept, which every server answers
 with 500. The text of an exception that is not an answer never reaches the peer.
 """
 
+from __future__ import annotations
+
 import logging
 
 from lilya._signature import where_defined

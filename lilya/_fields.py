@@ -1,5 +1,7 @@
 """What HTTP fields are made of: tokens and dates (RFC 9110 §5.6), and what may not stand in one."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from string import ascii_letters, digits
 from time import struct_time

@@ -1,5 +1,7 @@
 """A response with a file: its description, and the part of it that a request asks for (RFC 9110 §13, §14)."""
 
+from __future__ import annotations
+
 import os
 import re
 import stat

@@ -1,5 +1,7 @@
 """Objects by their import path."""
 
+from __future__ import annotations
+
 import importlib
 from typing import Any
 

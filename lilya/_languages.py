@@ -11,6 +11,8 @@ too, must be read in one way only, unlike in `(a|a)*`, which `re` reads as `(a(|
 one way goes on, all others fail at once, and backtracking stays linear.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, reduce

@@ -11,6 +11,8 @@ permissions raise. Levels nest: app, then include, then child app, then route. `
 there is nothing to wrap.
 """
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -5,6 +5,8 @@ Either functions, run in their order at startup and at shutdown, or one `lifespa
 manager yields, a mapping, becomes part of the state of every connection.
 """
 
+from __future__ import annotations
+
 import asyncio
 import inspect
 import logging

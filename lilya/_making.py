@@ -5,6 +5,8 @@ A call has its values under keys: path parameters under their names, the connect
 shared values under `SHARED`, and what a `Step` made under that step. Nothing is kept on a step.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import functools
@@ -36,7 +38,7 @@ def arguments_of(fillings: Iterable[Filling], values: Mapping[Any, Any]) -> tupl
     return args, kwargs
 
 
-async def make_all(steps: Iterable["Step"], values: dict[Any, Any], stack: AsyncExitStack) -> None:
+async def make_all(steps: Iterable[Step], values: dict[Any, Any], stack: AsyncExitStack) -> None:
     """Add to `values` what these steps make, one after the other."""
     for step in steps:
         values[step] = await step.make(values, stack)

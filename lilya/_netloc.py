@@ -1,5 +1,7 @@
 """The middle of a URL, `user:password@host:port` (RFC 3986 §3.2): put together, or read from a scope."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 from ipaddress import IPv6Address

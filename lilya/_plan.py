@@ -18,6 +18,8 @@ begins with `*args`, such as a wrapper that does not show what it wraps, is pass
 What is left for each connection is `CallPlan.run`: make the values, call the handler, close the generators.
 """
 
+from __future__ import annotations
+
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping
@@ -169,7 +171,7 @@ class _Reader:
         self.steps = steps
         self.single = single
 
-    def replaced(self, **changed: Any) -> "_Reader":
+    def replaced(self, **changed: Any) -> _Reader:
         """The same reader but for these attributes."""
         return _Reader(**{**vars(self), **changed})
 

@@ -1,5 +1,7 @@
 """The HTTP response that the others build on, and its two messages."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import gmtime, time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -117,7 +119,7 @@ class Response:
         key: str,
         value: str = "",
         max_age: int | None = None,
-        expires: "datetime | str | int | None" = None,
+        expires: datetime | str | int | None = None,
         path: str | None = "/",
         domain: str | None = None,
         secure: bool = False,

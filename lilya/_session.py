@@ -7,6 +7,8 @@ handshake nobody answered, close what is still open, run the cleanups. `finish` 
 does itself when its handler has returned, so that the layers around the route see the close message go by.
 """
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Awaitable

@@ -1,5 +1,7 @@
 """Values that outlive the connection which first asked for them: one per application, or one per process."""
 
+from __future__ import annotations
+
 import asyncio
 import functools
 import threading

@@ -3,6 +3,8 @@ What a callable tells about itself before it is called: its name, how it gives i
 connection (rule 2 of `lilya._plan`).
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 import types

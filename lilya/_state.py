@@ -15,6 +15,8 @@ Sources: ASGI spec, "WebSocket" and the extension "WebSocket Denial Response"; R
 §5.5 for the 125 bytes of a control frame.
 """
 
+from __future__ import annotations
+
 from lilya.enums import WebSocketState
 from lilya.exceptions import WebSocketRuntimeError
 

@@ -1,5 +1,7 @@
 """A response whose body is made while it is sent, and what becomes of it when the client leaves meanwhile."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, Mapping
 from contextlib import aclosing

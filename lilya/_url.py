@@ -7,6 +7,8 @@ are, and the *text* gets a percent sign wherever a parser would read a character
 Anything else, such as `é`, stays readable.
 """
 
+from __future__ import annotations
+
 from collections.abc import Container, Iterable
 from operator import attrgetter
 from typing import Any, Literal, Self, SupportsIndex, TypedDict, Unpack, overload

@@ -7,6 +7,8 @@ outermost application puts it into the scope; the `receive` and `send` that laye
 so that a message is checked once, however many layers it came through.
 """
 
+from __future__ import annotations
+
 import asyncio
 import os
 from collections.abc import Callable, Iterable

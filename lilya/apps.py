@@ -1,5 +1,7 @@
 """`Lilya`: routes, layers, lifespan and state, served as one ASGI application."""
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -174,7 +176,7 @@ class Lilya(Mountable, RoutingMethodsMixin):
     def add_child_lilya(
         self,
         path: str,
-        child: "Lilya",
+        child: Lilya,
         name: str | None = None,
         middleware: Sequence[Any] | None = None,
         permissions: Sequence[Any] | None = None,

@@ -1,5 +1,7 @@
 """Work for after the response, which takes a `Task` or `Tasks` as `background` and calls it after its last byte."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec
 

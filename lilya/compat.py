@@ -1,5 +1,7 @@
 """Small functions at the places where users of the public API look for them."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Any
 

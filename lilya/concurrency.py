@@ -1,5 +1,7 @@
 """Blocking code beside the event loop: run in asyncio's own thread pool, so that no connection waits for another."""
 
+from __future__ import annotations
+
 import asyncio
 import contextvars
 import functools
@@ -62,7 +64,7 @@ def is_async_callable(obj: Any) -> bool:
     return inspect.iscoroutinefunction(obj) or inspect.iscoroutinefunction(getattr(type(obj), "__call__", None))  # noqa: B004
 
 
-def _submit(fn: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+def _submit(fn: Callable[..., T], *args: Any) -> asyncio.Future[T]:
     return asyncio.get_running_loop().run_in_executor(None, contextvars.copy_context().run, fn, *args)
 
 
@@ -74,6 +76,6 @@ def _call(fn: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any]) -
         raise RuntimeError(f"{fn!r} raised StopIteration in a thread; give `next` a default instead.") from error
 
 
-def _close_late(source: "GeneratorType[Any, Any, Any]", step: "asyncio.Future[Any]") -> None:
+def _close_late(source: GeneratorType[Any, Any, Any], step: asyncio.Future[Any]) -> None:
     step.exception()  # looked at, so that asyncio does not report it: nobody waits for this item any more
     _submit(source.close)

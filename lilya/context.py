@@ -1,5 +1,7 @@
 """What belongs to the connection that is being served, within reach of code that it was not passed to."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any

@@ -1,5 +1,7 @@
 """Handlers as classes: one method per HTTP method, or one per stage of a WebSocket's life."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from types import MethodType
@@ -11,7 +13,6 @@ from lilya._layers import Layers, compose
 from lilya._session import conduct, finish
 from lilya._signature import where_defined
 from lilya._wire import WIRE, wire_of
-from lilya.enums import HTTPMethod
 from lilya.exceptions import ImproperlyConfigured, MethodNotAllowed, UnexpectedMessage, WebSocketDisconnect
 from lilya.requests import Request
 from lilya.responses import make_response
@@ -19,6 +20,9 @@ from lilya.types import ASGIApp, ExceptionHandlers, Message, Receive, Scope, Sen
 from lilya.websockets import WebSocket
 
 __all__ = ["Controller", "WebSocketController"]
+
+# The methods of `lilya.enums.HTTPMethod`, as a controller's methods are called.
+METHODS = ("get", "head", "post", "put", "patch", "delete", "connect", "options", "trace")
 
 Respond: TypeAlias = Callable[[Any], Awaitable[None]]
 
@@ -64,11 +68,11 @@ class _BaseController(Dispatcher):
         return conduct(alone, {**self.scope}, self.receive, self.send).__await__()
 
     @classmethod
-    def stages(cls, place: Place, mounts: Sequence[Mount]) -> dict[str, "_Stage"]:
+    def stages(cls, place: Place, mounts: Sequence[Mount]) -> dict[str, _Stage]:
         """The methods that take connections, by name, compiled for this place."""
         raise NotImplementedError
 
-    async def serve(self, stages: Mapping[str, "_Stage"]) -> None:
+    async def serve(self, stages: Mapping[str, _Stage]) -> None:
         """Handle the connection."""
         raise NotImplementedError
 
@@ -121,8 +125,7 @@ class Controller(_BaseController):
 
     @classmethod
     def stages(cls, place: Place, mounts: Sequence[Mount]) -> dict[str, _Stage]:
-        names = [method.lower() for method in HTTPMethod if hasattr(cls, method.lower())]
-        return {name: _Stage(cls, name, place, "http", mounts) for name in names}
+        return {name: _Stage(cls, name, place, "http", mounts) for name in METHODS if hasattr(cls, name)}
 
     async def serve(self, stages: Mapping[str, _Stage]) -> None:
         async def respond(result: Any) -> None:

@@ -1,5 +1,7 @@
 """The values a connection is read through: URLs, headers, query parameters, state, cookies, uploads."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, Any, Self, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
@@ -135,7 +137,7 @@ class State:
     attributes are those of the dictionary (`state.get`, `state.items`), unless a value of that name is stored.
     """
 
-    def __init__(self, state: "dict[str, Any] | State | None" = None) -> None:
+    def __init__(self, state: dict[str, Any] | State | None = None) -> None:
         # The values are the instance's own `__dict__`, so Python itself finds them as attributes.
         values = state.__dict__ if isinstance(state, State) else {} if state is None else state
         object.__setattr__(self, "__dict__", values)
@@ -176,7 +178,7 @@ class State:
     def __eq__(self, other: object) -> bool:
         return self.__dict__ == (other.__dict__ if isinstance(other, State) else other)
 
-    def copy(self) -> "State":
+    def copy(self) -> State:
         """A state with the same values over a dictionary of its own."""
         return State(dict(self.__dict__))
 

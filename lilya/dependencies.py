@@ -28,6 +28,8 @@ Functions run in a thread unless they are `async`; classes and lambdas are calle
 signature is read stands in `lilya._plan`; here are the words, and `inject` for functions that serve no connection.
 """
 
+from __future__ import annotations
+
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping

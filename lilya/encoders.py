@@ -10,6 +10,8 @@ Whatever the `json` module writes by itself (`str`, `int`, `float`, `list`, `tup
 reaches an encoder while text is written; `json_encode` looks at these too.
 """
 
+from __future__ import annotations
+
 import os
 from binascii import a2b_base64, b2a_base64
 from collections import deque

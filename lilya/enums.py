@@ -1,6 +1,12 @@
 """The closed sets of words in the library. String members compare equal to their text, and `str()` gives it."""
 
+from __future__ import annotations
+
 from enum import Enum, IntEnum, StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lilya._long_enums import EventType, HTTPMethod
 
 __all__ = [
     "Event",
@@ -41,29 +47,6 @@ class Event(StrEnum):
     ON_SHUTDOWN = "on_shutdown"
 
 
-class EventType(StrEnum):
-    """The `type` of an ASGI message (ASGI spec: HTTP & WebSocket, Lifespan, WebSocket Denial Response)."""
-
-    HTTP_REQUEST = "http.request"
-    HTTP_DISCONNECT = "http.disconnect"
-    HTTP_RESPONSE_START = "http.response.start"
-    HTTP_RESPONSE_BODY = "http.response.body"
-    WEBSOCKET_CONNECT = "websocket.connect"
-    WEBSOCKET_ACCEPT = "websocket.accept"
-    WEBSOCKET_RECEIVE = "websocket.receive"
-    WEBSOCKET_SEND = "websocket.send"
-    WEBSOCKET_DISCONNECT = "websocket.disconnect"
-    WEBSOCKET_CLOSE = "websocket.close"
-    WEBSOCKET_HTTP_RESPONSE_START = "websocket.http.response.start"
-    WEBSOCKET_HTTP_RESPONSE_BODY = "websocket.http.response.body"
-    LIFESPAN_STARTUP = "lifespan.startup"
-    LIFESPAN_STARTUP_COMPLETE = "lifespan.startup.complete"
-    LIFESPAN_STARTUP_FAILED = "lifespan.startup.failed"
-    LIFESPAN_SHUTDOWN = "lifespan.shutdown"
-    LIFESPAN_SHUTDOWN_COMPLETE = "lifespan.shutdown.complete"
-    LIFESPAN_SHUTDOWN_FAILED = "lifespan.shutdown.failed"
-
-
 class Match(IntEnum):
     """How far a route fits a scope: not at all, all but the HTTP method, or fully."""
 
@@ -102,15 +85,11 @@ class SignatureDefault(Enum):
     EMPTY = "empty"
 
 
-class HTTPMethod(StrEnum):
-    """The HTTP request methods (RFC 9110 §9; PATCH: RFC 5789)."""
+def __getattr__(name: str) -> type[StrEnum]:
+    # The long ones are made for whoever asks for them: making a member costs more than anything else of an import.
+    if name not in ("EventType", "HTTPMethod"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from lilya import _long_enums  # noqa: PLC0415  # that is the point
 
-    GET = "GET"
-    HEAD = "HEAD"
-    POST = "POST"
-    PUT = "PUT"
-    PATCH = "PATCH"
-    DELETE = "DELETE"
-    CONNECT = "CONNECT"
-    OPTIONS = "OPTIONS"
-    TRACE = "TRACE"
+    made: type[StrEnum] = getattr(_long_enums, name)
+    return made

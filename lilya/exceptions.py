@@ -22,6 +22,8 @@ Errors, by whose fault they are.
     └── ContinueRouting                control flow: "not mine, try the next route"
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from json import JSONDecodeError
 from typing import Any
@@ -249,7 +251,7 @@ class MalformedMessage(JSONDecodeError):
     code = 1007
 
     @classmethod
-    def of(cls, error: ValueError) -> "MalformedMessage":
+    def of(cls, error: ValueError) -> MalformedMessage:
         """The same complaint about a message from the peer."""
         if isinstance(error, JSONDecodeError):
             return cls(error.msg, error.doc, error.pos)

@@ -1,5 +1,7 @@
 """An HTTP request: the connection, and the body that the client sends with it."""
 
+from __future__ import annotations
+
 import asyncio
 import re
 from collections.abc import AsyncGenerator

@@ -6,6 +6,8 @@ On a WebSocket scope the same responses are denials: every message is prefixed w
 64 KiB, because some servers drop a denial whose body comes in several; nothing is read from the client.
 """
 
+from __future__ import annotations
+
 from typing import Any
 from urllib.parse import quote
 

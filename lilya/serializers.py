@@ -16,6 +16,8 @@ Why the `json` module: an echo of a small object takes 41,300 instructions with 
 much as some 14,000 messages save.
 """
 
+from __future__ import annotations
+
 import json
 from json import JSONDecodeError
 from json import encoder as _json_encoder

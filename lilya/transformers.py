@@ -22,6 +22,8 @@ Matching a path must take time linear in its length, whatever a stranger sends: 
 read in more than one way, such as `(a+)+`, is refused (see `lilya._languages`).
 """
 
+from __future__ import annotations
+
 import math
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn, TypeVar
 
@@ -155,12 +157,12 @@ class UUIDTransformer(Transformer["UUID"]):
 
     regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
-    def transform(self, value: str) -> "UUID":
+    def transform(self, value: str) -> UUID:
         from uuid import UUID  # noqa: PLC0415 - see TYPE_CHECKING above
 
         return UUID(value)
 
-    def normalise(self, value: "UUID") -> str:
+    def normalise(self, value: UUID) -> str:
         return str(value)
 
 
@@ -169,12 +171,12 @@ class DatetimeTransformer(Transformer["datetime"]):
 
     regex = "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
 
-    def transform(self, value: str) -> "datetime":
+    def transform(self, value: str) -> datetime:
         from datetime import datetime  # noqa: PLC0415 - see TYPE_CHECKING above
 
         return datetime.fromisoformat(value)
 
-    def normalise(self, value: "datetime") -> str:
+    def normalise(self, value: datetime) -> str:
         from datetime import datetime  # noqa: PLC0415 - see TYPE_CHECKING above
 
         if not isinstance(value, datetime):

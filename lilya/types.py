@@ -5,6 +5,8 @@ The words that the whole library shares: ASGI's callables and the shapes users p
 a scope and a message are dictionaries whose values depend on their `type`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias

@@ -1,5 +1,7 @@
 """WebSockets: the object a handler talks through, and what can end the talk."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any

@@ -12,8 +12,9 @@ import pytest
 from websockets.sync.client import connect
 
 from lilya.apps import ChildLilya, Lilya
-from lilya.controllers import Controller, WebSocketController
+from lilya.controllers import METHODS, Controller, WebSocketController
 from lilya.dependencies import Provide, Provides
+from lilya.enums import HTTPMethod
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,
@@ -732,3 +733,7 @@ async def test_base_controller_has_no_stages_of_its_own() -> None:
 def test_websocket_controller_disconnect_is_the_one_users_import() -> None:
     """What methods raise and catch is `lilya.websockets.WebSocketDisconnect`."""
     assert issubclass(WebSocketDisconnect, Exception)
+
+
+def test_controllers_answer_to_every_http_method() -> None:
+    assert tuple(method.lower() for method in HTTPMethod) == METHODS

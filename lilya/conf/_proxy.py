@@ -1,5 +1,7 @@
 """Which settings are in force: those of the environment, or Lilya's own, with overrides for the time of a test."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,5 +1,7 @@
 """The values that an application falls back to where its constructor was given none."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """The base class of a permission."""
 
+from __future__ import annotations
+
 from typing import Any
 
 from lilya.types import ASGIApp, Receive, Scope, Send

@@ -22,6 +22,8 @@ All alternatives are followed side by side, level by level (a *frontier*), so th
 recursion. What a frontier can hold is bounded by the patterns, not by the path.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import Any, TypeAlias
@@ -168,7 +170,7 @@ class _Node:
                 self.only, self.accepts, self.takes_rest = spans.only, spans.accepts, True
         self.forks = ways > 0 and self.only is None
 
-    def child(self, segment: Segment) -> "_Node":
+    def child(self, segment: Segment) -> _Node:
         """The node below this segment; made if missing."""
         if isinstance(segment, str):
             node = self.literals.setdefault(segment, _Node())
@@ -182,17 +184,17 @@ class _Node:
                 shapes.append((segment, node))
         return node
 
-    def tail(self) -> "_Node":
+    def tail(self) -> _Node:
         """The root of the tree that is read from the end of the path; made if missing."""
         self.tails = self.tails or _Node()
         return self.tails
 
-    def span(self) -> "_Node":
+    def span(self) -> _Node:
         """The node for what takes the rest when the path has been read up to here from its end; made if missing."""
         self.spans = self.spans or _Node()
         return self.spans
 
-    def step(self, part: str, values: list[str], reached: list["_Reached"]) -> None:
+    def step(self, part: str, values: list[str], reached: list[_Reached]) -> None:
         """Add the nodes that this segment of a path leads to, with `values` and the texts of its parameters."""
         child = self.literals.get(part)
         if child is not None:
@@ -207,7 +209,7 @@ class _Node:
                     if texts is not None:
                         reached.append((child, values + texts))
 
-    def cover(self, segment: Segment | None, values: list[str], reached: list["_Reached"]) -> None:
+    def cover(self, segment: Segment | None, values: list[str], reached: list[_Reached]) -> None:
         """Add the nodes to which whatever this segment of a pattern matches leads; None: any number of segments."""
         if isinstance(segment, str):
             if segment in self.literals:

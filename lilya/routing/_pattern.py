@@ -10,6 +10,8 @@ The meaning of a template is that of its regular expression (`Pattern.regex`), g
 matched instead is said in `_shape` and `_index`.
 """
 
+from __future__ import annotations
+
 import itertools
 import re
 from collections import Counter
@@ -105,7 +107,7 @@ class Pattern:
 
         return self.filled(text), {name: value for name, value in params.items() if name not in self.names}
 
-    def joined(self, other: "Pattern") -> "Pattern":
+    def joined(self, other: Pattern) -> Pattern:
         """
         This pattern as the prefix of `other`, as an include is of its routes: `/api` and `/` give `/api/`.
 

@@ -12,6 +12,8 @@ that cost one search each, and a shape they do not cover is refused at startup:
    where it occurs last, found from right to left: `{a}-{b}` reads `x-y-z` as `x-y` and `z`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -89,7 +91,7 @@ class Shape:
                 return None
         return values
 
-    def covers(self, other: "str | Shape | None") -> bool:
+    def covers(self, other: str | Shape | None) -> bool:
         """Whether this surely takes a text, or whatever another shape matches; None: any number of segments."""
         if isinstance(other, str):
             texts = self.match(other)

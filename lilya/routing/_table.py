@@ -14,6 +14,8 @@ A bare `Include(routes=[…])` has no entry of its own: its routes stand in the 
 layers, a host and a mounted application are one entry each.
 """
 
+from __future__ import annotations
+
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any

@@ -1,5 +1,7 @@
 """What all routes share: layers, dependencies, a name, and a place in the table of a router."""
 
+from __future__ import annotations
+
 import functools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -47,7 +49,7 @@ class PassPartialMatches(Exception):
 def _told(change: Callable[..., Any]) -> Callable[..., Any]:
     # The method of a list, which tells the watchers that it was called.
     @functools.wraps(change)
-    def changing(self: "RouteList", *args: Any, **kwargs: Any) -> Any:
+    def changing(self: RouteList, *args: Any, **kwargs: Any) -> Any:
         try:
             return change(self, *args, **kwargs)
         finally:
@@ -60,9 +62,9 @@ def _told(change: Callable[..., Any]) -> Callable[..., Any]:
 class RouteList(list["BasePath"]):
     """Routes in the order of their declaration; whatever changes the list, its routers compile it again."""
 
-    watchers: "weakref.WeakSet[Watcher]"
+    watchers: weakref.WeakSet[Watcher]
 
-    def __init__(self, routes: Iterable["BasePath"]) -> None:
+    def __init__(self, routes: Iterable[BasePath]) -> None:
         super().__init__(routes)
         # Weak: a list may be declared once for any number of applications.
         self.watchers = weakref.WeakSet()
@@ -153,7 +155,7 @@ class Around:
 
     def inside(
         self, prefix: Pattern, dependencies: Mapping[str, Any], redirect_slashes: bool, *, own_table: bool = False
-    ) -> "Around":
+    ) -> Around:
         """What surrounds the routes of an include here; one with its own table begins a new prefix."""
         joined = self.prefix.joined(prefix)
         return Around(

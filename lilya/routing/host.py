@@ -1,5 +1,7 @@
 """`Host`: an application, or routes, for requests to certain host names."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any

@@ -1,5 +1,7 @@
 """`Include`: routes or a whole application under a prefix."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 

@@ -1,5 +1,7 @@
 """`Path`: one HTTP route. Also what it shares with `WebSocketPath`, since both are a pattern and a handler."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 

@@ -1,5 +1,7 @@
 """`Router`: a list of routes, the decorators that add to it, and the table that is compiled from it."""
 
+from __future__ import annotations
+
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -29,7 +31,7 @@ Handler = TypeVar("Handler")
 class RoutingMethodsMixin:
     """The decorators and `add_…` methods that declare routes; `self.router` is where they go."""
 
-    router: "Router"
+    router: Router
 
     def _add(self, route: BasePath) -> None:
         self.router.take_in(route)

@@ -1,5 +1,7 @@
 """`WebSocketPath`: one WebSocket route."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 

@@ -43,6 +43,7 @@ FLOORS: Mapping[str, int] = {
     "routing.host": 5,
     "routing.router": 5,
     "_lifespan": 5,
+    "_signals": 5,
     # 4  Wrapping
     "_layers": 4,
     "_endpoints": 4,
@@ -50,6 +51,7 @@ FLOORS: Mapping[str, int] = {
     "_errors": 4,
     "controllers": 4,
     "_define": 4,
+    "_watch": 4,
     "protocols.*": 4,
     # 3  Connections
     "websockets": 3,
@@ -61,6 +63,7 @@ FLOORS: Mapping[str, int] = {
     "_streaming": 3,
     "_files": 3,
     "_wire": 3,
+    "_inbox": 3,
     # 2  Engines
     "_state": 2,
     "_plan": 2,
@@ -74,6 +77,8 @@ FLOORS: Mapping[str, int] = {
     "limits": 2,
     "drain": 2,
     "_origins": 2,
+    "_gates": 2,
+    "_policy": 2,
     # 1  Values
     "exceptions": 1,
     "datastructures": 1,
@@ -93,6 +98,7 @@ FLOORS: Mapping[str, int] = {
     # 0  Words
     "types": 0,
     "enums": 0,
+    "_long_enums": 0,
     "status": 0,
     "_version": 0,
 }
@@ -101,6 +107,11 @@ FLOORS: Mapping[str, int] = {
 LATER = frozenset(
     {
         "__main__",
+        "_gates",
+        "_inbox",
+        "_policy",
+        "_signals",
+        "_watch",
         "_origins",
         "asyncapi.*",
         "channels.*",
