@@ -39,7 +39,7 @@ class Definition:
             layer = self.cls(app, *self.args, **self.kwargs)
         except TypeError as error:
             raise ImproperlyConfigured(
-                f"The {self.kind} {name} cannot be built as {name}(app, *{self.args!r}, **{self.kwargs!r}): {error}."
+                f"The {self.kind} {name} cannot be built with the arguments that were declared for it: {error}."
             ) from error
         if not callable(layer):
             raise ImproperlyConfigured(

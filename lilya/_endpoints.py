@@ -138,6 +138,8 @@ class WebSocketFunction(_FunctionEndpoint):
         websocket = WebSocket(scope, receive, send)
         wire = websocket._wire
         wire.websocket = websocket
+        if wire.policy.user_gates:
+            wire.watch.admit_user(wire, scope)
         plan = self.plan(scope[MOUNTS]) if MOUNTS in scope else self.unmounted or self.plan(())
         direct = plan.direct
         if direct is not None:
@@ -178,8 +180,10 @@ class _ASGIEndpoint:
         """Nothing was compiled."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, send)
         wire = wire_of(scope)
+        if wire is not None and wire.policy.user_gates:
+            wire.watch.admit_user(wire, scope)
+        await self.app(scope, receive, send)
         if wire is not None and wire.open:
             await finish(WebSocket(scope, receive, send))
 

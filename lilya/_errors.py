@@ -22,11 +22,9 @@ with 500. The text of an exception that is not an answer never reaches the peer.
 
 from __future__ import annotations
 
-import logging
-
-from lilya._signature import where_defined
-from lilya._state import CONNECTING, DISCONNECTED
-from lilya._wire import ClientGone, Wire
+from lilya import _log
+from lilya._state import CONNECTING
+from lilya._wire import ClientGone
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,
@@ -50,14 +48,7 @@ __all__ = [
     "is_fault",
     "is_leaving",
     "refuse",
-    "report",
-    "report_unanswered",
-    "tell_client",
-    "tell_end",
-    "tell_mistake",
 ]
-
-logger = logging.getLogger("lilya")
 
 # What the peer did wrong, where the application did not look for it.
 MISTAKES = (UnexpectedMessage, MalformedMessage, ClientDisconnect, ClientGone)
@@ -120,9 +111,17 @@ async def refuse(websocket: WebSocket, denial: ASGIApp | None) -> None:
 
 async def end_websocket(websocket: WebSocket, error: BaseException, *, debug: bool = False) -> None:
     """End a conversation that `error` came out of, as far as it has not ended already."""
-    websocket._wire.cause = error
+    wire = websocket._wire
+    wire.cause = error
     if websocket.closed:
         return
+    if is_fault(error):
+        wire.ended_by = "error"
+    if websocket.application_state is CONNECTING and getattr(error, "accept_first", False):
+        # For a page in a browser, which is told the code of a close but nothing of a denial; nor of that, if it offered
+        # subprotocols and none is answered.
+        offered = websocket.scope.get("subprotocols")
+        await websocket.accept(None if wire.agreed_subprotocol or not offered else offered[0])
     if websocket.application_state is CONNECTING:
         await refuse(websocket, denial_for(error))
     else:
@@ -133,7 +132,7 @@ async def end_http(scope: Scope, receive: Receive, send: Send, error: BaseExcept
     """Answer a request that `error` came out of; the response must not have begun."""
     response = denial_for(error) if is_answer(error) else None
     if isinstance(error, MalformedMessage | ClientDisconnect):
-        tell_mistake(error, scope)
+        _log.tell_mistake(error, scope)
         response = PlainText("Bad Request", status_code=400)
     if response is None:
         await fail_http(scope, receive, send, error, debug=debug)
@@ -143,77 +142,6 @@ async def end_http(scope: Scope, receive: Receive, send: Send, error: BaseExcept
 
 async def fail_http(scope: Scope, receive: Receive, send: Send, error: BaseException, *, debug: bool = False) -> None:
     """Report a fault and answer the request with 500."""
-    report(error, scope)
+    _log.report(error, scope)
     text = f"Internal Server Error: {type(error).__name__}" if debug else "Internal Server Error"
     await PlainText(text, status_code=500)(scope, receive, send)
-
-
-def report(error: BaseException, scope: Scope, connection_id: str = "-") -> None:
-    """Log a fault of the application, once, with the traceback, and tell a test client about it."""
-    logger.error(
-        "%s %s (route %s) [%s] failed: %s",
-        scope["type"],
-        _path_of(scope),
-        scope.get("route_path_template", "-"),
-        connection_id,
-        type(error).__name__,
-        exc_info=error,
-    )
-    tell_client(error, scope)
-
-
-def tell_client(error: BaseException, scope: Scope) -> None:
-    """Hand the exception to a test client, which put a listener into the scope."""
-    listener = (scope.get("extensions") or {}).get("lilya.errors")
-    if listener is not None:
-        listener["report"](error)
-
-
-def tell_mistake(error: BaseException, scope: Scope) -> None:
-    """Log, in one line, what the client did wrong with a request."""
-    logger.info("%s %s: %s", scope["type"], _path_of(scope), _told(error))
-
-
-def report_unanswered(scope: Scope, connection_id: str) -> None:
-    """Log that a handler came back without having answered the handshake."""
-    logger.error(
-        "websocket %s (route %s) [%s]: the handler %s returned without accept() or close()",
-        _path_of(scope),
-        scope.get("route_path_template", "-"),
-        connection_id,
-        where_defined(scope.get("handler")),
-    )
-
-
-def tell_end(wire: Wire, scope: Scope) -> None:
-    """Log, in one line, how a WebSocket ended and why."""
-    path, cause = _path_of(scope), wire.cause
-    if wire.refused is not None:
-        why = f"close({wire.close_code})" if wire.closed_by_application and cause is None else _told(cause)
-        logger.info("WebSocket %s refused with %d: %s [%s]", path, wire.refused, why, wire.id)
-    elif wire.left:
-        logger.info("WebSocket %s: the client left with %d %r [%s]", path, wire.close_code, wire.close_reason, wire.id)
-    elif wire.application_state is DISCONNECTED:
-        level = logging.DEBUG if cause is None else logging.INFO
-        if isinstance(cause, HTTPException) and cause.status_code >= 500 and is_answer(cause):
-            level = logging.WARNING
-        logger.log(level, "WebSocket %s closed with %s: %s [%s]", path, wire.close_code, _told(cause), wire.id)
-
-
-def _told(cause: BaseException | None) -> str:
-    if cause is None:
-        return "by the handler"
-    if is_fault(cause):
-        return type(cause).__name__  # reported already, with all of it
-    try:
-        near = cause.extra.get("near") if isinstance(cause, HTTPException) else None
-        # `repr` of the text: it may come from a peer, and one record must stay one line.
-        return repr(str(cause))[1:-1] + (f" The nearest route is {near}." if near else "")
-    except Exception:
-        # The exception's own class, which may do anything: the end of a connection must not fail by what it is called.
-        return type(cause).__name__
-
-
-def _path_of(scope: Scope) -> str:
-    """The path as it goes into logs, where a line break in it must not begin a line."""
-    return repr(scope.get("path", ""))[1:-1]

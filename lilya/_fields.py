@@ -28,8 +28,9 @@ def check_headers(headers: Iterable[tuple[bytes, bytes]]) -> None:
     """
     for name, value in headers:
         if not is_token(name.decode("latin-1")) or b"\r" in value or b"\n" in value or b"\0" in value:
+            # Without the value, which may be a secret.
             raise ValueError(
-                f"Header {name!r}: {value!r} cannot be sent: a name is a token and a value holds no CR, LF or NUL."
+                f"The header {name!r} cannot be sent: a name is a token, and a value holds no CR, LF or NUL."
             )
 
 

@@ -10,14 +10,19 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lilya._layers import call
+from lilya._shutdown import Shutdown
+from lilya._watch import Watch
 from lilya.concurrency import is_async_callable
 from lilya.exceptions import ImproperlyConfigured
 from lilya.types import Lifespan, LifespanEvent, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from lilya.drain import Drain
 
 __all__ = ["check_lifespan", "from_hooks", "serve_lifespan"]
 
@@ -81,28 +86,33 @@ async def serve_lifespan(
     send: Send,
     *,
     prepare: Callable[[], None],
-    close: Callable[[], Awaitable[None]],
+    watch: Watch,
+    drain: Drain | None,
 ) -> None:
     """
-    Answer the server's startup and shutdown messages.
+    Answer the server's startup and shutdown messages, and see to it that no handler outlives the shutdown.
 
     Args:
         prepare: Compile the application first; what is wrong with it fails the startup.
-        close: Release what lives as long as the application, after everything else.
+        watch: Who looks after the connections, and after what lives as long as the application.
+        drain: How the connections are ended; None is `Drain()`.
     """
     started = False
     await receive()
     try:
         prepare()
-        try:
-            async with lifespan(app) as state:
-                if state is not None:
-                    _share(state, scope)
-                await send({"type": "lifespan.startup.complete"})
-                started = True
-                await receive()
-        finally:
-            await close()
+        # Before anything of the application's own: a handler for signals that it installs can call ours.
+        async with Shutdown(watch, drain or _default_drain()) as shutdown:
+            try:
+                async with lifespan(app) as state:
+                    if state is not None:
+                        _share(state, scope)
+                    await send({"type": "lifespan.startup.complete"})
+                    started = True
+                    await receive()
+                    await shutdown.finish()
+            finally:
+                await watch.shared.aclose()
     except asyncio.CancelledError:
         # The server's own way to end it: nothing has failed.
         raise
@@ -113,6 +123,13 @@ async def serve_lifespan(
         await send({"type": f"lifespan.{kind}.failed", "message": f"{type(error).__name__}: {error}"})
         raise
     await send({"type": "lifespan.shutdown.complete"})
+
+
+def _default_drain() -> Drain:
+    # Not at the top: only who serves needs it, and it brings `dataclasses` with it.
+    from lilya.drain import Drain  # noqa: PLC0415
+
+    return Drain()
 
 
 def _share(state: Mapping[str, Any], scope: Scope) -> None:

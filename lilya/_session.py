@@ -10,34 +10,25 @@ does itself when its handler has returned, so that the layers around the route s
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable
 
-from lilya import _errors
-from lilya._shared import SharedValues
+from lilya import _errors, _log
 from lilya._state import CONNECTING, RESPONSE
+from lilya._watch import Watch, refusal
 from lilya._wire import WIRE, ClientGone, Exchange, Wire
 from lilya.context import serving
 from lilya.exceptions import ContinueRouting, NotFound, WebSocketDisconnect
 from lilya.requests import ClientDisconnect
-from lilya.serializers import Serializer, serializer
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
 
 __all__ = ["conduct", "conduct_websocket", "finish"]
 
-logger = logging.getLogger("lilya")
+# How long a close frame that was sent from outside may take, when the handler has ended meanwhile.
+CLOSE_SECONDS = 5.0
 
 
-def conduct(
-    app: ASGIApp,
-    scope: Scope,
-    receive: Receive,
-    send: Send,
-    debug: bool = False,
-    codec: Serializer = serializer,
-    shared: SharedValues | None = None,
-) -> Awaitable[None]:
+def conduct(app: ASGIApp, scope: Scope, receive: Receive, send: Send, watch: Watch) -> Awaitable[None]:
     """
     Run `app` for one connection of type "websocket" or "http", and see to it that the connection ends properly.
 
@@ -45,52 +36,82 @@ def conduct(
 
     Args:
         scope: The caller's own copy; it is changed.
-        debug: Tell the peer the type of an unexpected exception.
-        codec: How the WebSocket reads and writes JSON.
-        shared: The values of dependencies of scope "app".
+        watch: Who looks after the connections of the application.
     """
     if WIRE in scope:
         return app(scope, receive, send)
     if scope["type"] == "websocket":
-        return conduct_websocket(app, scope, Wire(receive, send, codec, shared), debug)
+        return conduct_websocket(app, scope, watch.wire(receive, send), watch)
     if scope["type"] == "http":
-        return _conduct_http(app, scope, Exchange(receive, send, shared), debug)
+        return _conduct_http(app, scope, Exchange(receive, send, watch.shared), watch.debug)
     raise RuntimeError(f"A scope of type {scope['type']!r} is for a Lilya or a Router: this takes connections only.")
 
 
-async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, debug: bool) -> None:
+async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, watch: Watch) -> None:
     """What `conduct` does for a WebSocket."""
     scope[WIRE] = wire
     serving.set(scope)
+    watch.enter(wire, scope)
     try:
-        receive = wire.handed_receive = wire.receive
-        send = wire.handed_send = wire.send
-        await app(scope, receive, send)
+        try:
+            if watch.draining:
+                raise refusal(503, "draining", "the application is shutting down", {"retry-after": "1"})
+            receive = wire.handed_receive = wire.receive
+            send = wire.handed_send = wire.send
+            await app(scope, receive, send)
+        finally:
+            task, wire.task = wire.task, None
         if not wire.answered or wire.open or wire.application_state is RESPONSE:
-            await _end(wire, scope, None, debug)
+            await _end(wire, scope, None, watch.debug)
     except ContinueRouting:
-        await _end(wire, scope, NotFound(), debug)
+        await _end(wire, scope, NotFound(), watch.debug)
     except asyncio.CancelledError as error:
+        ours = bool(wire.cancels)
+        _take_back(wire, task)
         if _is_cancelled():
             raise
-        await _end(wire, scope, error, debug)
+        await _end(wire, scope, wire.verdict if ours else error, watch.debug)
     except Exception as error:
-        await _end(wire, scope, error, debug)
+        await _end(wire, scope, error, watch.debug)
     finally:
+        _take_back(wire, task)
         try:
-            if wire.cause is not None or wire.left or wire.refused is not None:
-                _errors.tell_end(wire, scope)
+            if wire.ender is not None or wire.inbox is not None:
+                await _stop(wire)
             if wire.cleanups is not None:
                 await _clean_up(wire, scope)
         finally:
+            watch.leave(wire)
             # What refers back to the wire; without it everything here is freed at once.
-            wire.handed_receive = wire.handed_send = wire.websocket = wire.cause = None
+            wire.handed_receive = wire.handed_send = wire.websocket = wire.scope = None
+            if wire.cause is not None or wire.inbox is not None or wire.ender is not None:
+                wire.cause = wire.inbox = wire.ender = None
+
+
+def _take_back(wire: Wire, task: asyncio.Task[None] | None) -> None:
+    """Take back our own cancellations of the handler's task, which the server may have more use for."""
+    while task is not None and wire.cancels and task.cancelling():
+        wire.cancels -= 1
+        task.uncancel()
 
 
 def _is_cancelled() -> bool:
     """Whether a `CancelledError` is meant for this task, rather than come from another one that it waited for."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+async def _stop(wire: Wire) -> None:
+    """End what runs beside the handler: who reads ahead, and who says goodbye."""
+    if wire.ender is not None:
+        done, pending = await asyncio.wait([wire.ender], timeout=CLOSE_SECONDS)
+        for task in pending:
+            task.cancel()
+            await asyncio.wait([task])
+        for task in done:
+            if not task.cancelled() and (failure := task.exception()) is not None:
+                _log.report(failure, wire.scope, wire.id)
+    await wire.stop_reading()
 
 
 async def _end(wire: Wire, scope: Scope, error: BaseException | None, debug: bool, again: bool = True) -> None:
@@ -101,16 +122,16 @@ async def _end(wire: Wire, scope: Scope, error: BaseException | None, debug: boo
     """
     websocket = WebSocket(scope, wire.receive, wire.send)
     if error is not None and _errors.is_fault(error):
-        _errors.report(error, scope, wire.id)
+        _log.report(error, scope, wire.id)
     elif error is not None and not _errors.is_answer(error):
-        _errors.tell_client(error, scope)
+        _log.tell_client(error, scope)
     try:
         if wire.application_state is RESPONSE:
             await wire.send({"type": "websocket.http.response.body", "body": b"", "more_body": False})
         elif error is not None:
             await _errors.end_websocket(websocket, error, debug=debug)
         elif wire.application_state is CONNECTING:
-            _errors.report_unanswered(scope, wire.id)
+            _log.report_unanswered(scope, wire.id)
             await _errors.end_websocket(websocket, NotFound(), debug=debug)
         else:
             await finish(websocket)
@@ -122,21 +143,20 @@ async def _end(wire: Wire, scope: Scope, error: BaseException | None, debug: boo
         if again:
             await _end(wire, scope, failure, debug, again=False)
         else:
-            _errors.report(failure, scope, wire.id)
+            _log.report(failure, scope, wire.id)
 
 
 async def finish(websocket: WebSocket) -> None:
     """Close with 1000 what a handler left open when it returned."""
     if websocket._wire.open:
         await websocket.close()
-        _errors.tell_end(websocket._wire, websocket.scope)
 
 
 async def _clean_up(wire: Wire, scope: Scope) -> None:
     try:
         await WebSocket(scope, wire.receive, wire.send).run_cleanups()
     except Exception as error:
-        _errors.report(error, scope, wire.id)
+        _log.report(error, scope, wire.id)
 
 
 async def _conduct_http(app: ASGIApp, scope: Scope, exchange: Exchange, debug: bool) -> None:
@@ -154,7 +174,7 @@ async def _conduct_http(app: ASGIApp, scope: Scope, exchange: Exchange, debug: b
         await _answer(exchange, scope, error, debug)
     except (ClientGone, ClientDisconnect) as error:
         if exchange.answered:
-            _errors.tell_mistake(error, scope)
+            _log.tell_mistake(error, scope)
         else:
             await _answer(exchange, scope, error, debug)
     except Exception as error:

@@ -28,6 +28,7 @@ __all__ = [
     "cut_reason",
     "is_sendable",
     "out_of_order",
+    "private_code",
     "sendable_code",
 ]
 
@@ -51,6 +52,8 @@ RECEIVING: dict[tuple[WebSocketState, str], WebSocketState] = {
     (CONNECTED, "websocket.receive"): CONNECTED,
     (CONNECTED, "websocket.disconnect"): DISCONNECTED,
 }
+
+PRIVATE_CODES = {1001: 1000, 1002: 4400, 1003: 4415, 1007: 4400, 1008: 4403, 1009: 4413, 1012: 4503, 1013: 4503}
 
 # RFC 6455 §5.5: 125 bytes for a control frame, two of them for the code.
 MAX_REASON_BYTES = 123
@@ -93,6 +96,15 @@ def sendable_code(code: int) -> int:
     if code == 1005:
         return 1000
     return 4000 + code if 400 <= code <= 499 else 1011
+
+
+def private_code(code: int) -> int:
+    """
+    The close code in the range for private use (RFC 6455 §7.4.2) that says the same as a registered one.
+
+    For servers that send no others than 1000 and those, such as daphne: 4000 + the HTTP status with that meaning.
+    """
+    return code if code == 1000 or code >= 3000 else PRIVATE_CODES.get(code, 4500)
 
 
 def cut_reason(reason: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lilya._define import DefineMiddleware, DefinePermission
 from lilya._endpoints import Mount
@@ -14,6 +14,7 @@ from lilya._wire import WIRE
 from lilya.conf._proxy import load_settings, settings
 from lilya.datastructures import State
 from lilya.exceptions import ImproperlyConfigured
+from lilya.instruments import Instrument, Stats
 from lilya.routing.base import BasePath, Mountable
 from lilya.routing.include import Include
 from lilya.routing.router import Router, RoutingMethodsMixin
@@ -24,10 +25,15 @@ from lilya.types import (
     ExceptionHandlers,
     Lifespan,
     LifespanEvent,
+    OriginsSetting,
     Receive,
     Scope,
     Send,
 )
+
+if TYPE_CHECKING:
+    from lilya.drain import Drain
+    from lilya.limits import Limits
 
 __all__ = ["ChildLilya", "Lilya"]
 
@@ -58,6 +64,11 @@ class Lilya(Mountable, RoutingMethodsMixin):
             responses use the standard codec. A mounted application may have its own one.
         logging_config: A dictionary for `logging.config.dictConfig`, or an object with `configure()`.
         root_path: Where a proxy mounts the application; overrides what the server says.
+        origins: Which web pages may open a WebSocket: "same" (the default), "*", or a list such as
+            `["https://app.example.com", "https://*.example.org"]`; an include or route may say otherwise.
+        limits: `Limits` for all WebSockets; what an include or a route names wins over it.
+        drain: How connections are ended at a shutdown, a `Drain`; of a mounted application it has no effect.
+        instruments: `Instrument`s, which are told what happens to WebSockets.
         include_in_schema, populate_global_context, enable_openapi, openapi_config, infer_body: Without effect here.
         enable_intercept_global_exceptions: Without effect here.
 
@@ -91,11 +102,15 @@ class Lilya(Mountable, RoutingMethodsMixin):
         enable_intercept_global_exceptions: bool | None = None,
         root_path: str | None = None,
         infer_body: bool = False,
+        *,
+        origins: OriginsSetting | None = None,
+        limits: Limits | None = None,
+        drain: Drain | None = None,
+        instruments: Sequence[Instrument] | None = None,
     ) -> None:
         self.settings_module = settings_module
         self.settings: Any = load_settings(settings_module) if settings_module is not None else settings
         read = self._setting
-        self.debug: bool = read("debug", debug)
         self.root_path: str = read("root_path", root_path)
         self.include_in_schema: bool = read("include_in_schema", include_in_schema)
         self.state: State = State()
@@ -116,9 +131,14 @@ class Lilya(Mountable, RoutingMethodsMixin):
             dependencies=read("dependencies", dependencies),
             before_request=read("before_request", before_request),
             after_request=read("after_request", after_request),
+            origins=read("origins", origins),
+            limits=read("limits", limits),
+            instruments=read("instruments", instruments),
         )
+        self.debug = read("debug", debug)
+        self.drain: Drain | None = _checked_drain(read("drain", drain))
         self._serializer_config: SerializerConfig | None = read("serializer_config", serializer_config)
-        self.serializer: Serializer = (self._serializer_config or SerializerConfig()).get_serializer()
+        self.serializer = (self._serializer_config or SerializerConfig()).get_serializer()
         _configure_logging(read("logging_config", logging_config))
         _warn_without_effect(
             populate_global_context=populate_global_context,
@@ -131,13 +151,39 @@ class Lilya(Mountable, RoutingMethodsMixin):
     def _setting(self, name: str, given: Any) -> Any:
         return given if given is not None else getattr(self.settings, name)
 
+    @property
+    def debug(self) -> bool:
+        """Whether the peer is told the type of an unexpected exception."""
+        return self.router.watch.debug
+
+    @debug.setter
+    def debug(self, debug: bool) -> None:
+        self.router.watch.debug = debug
+
+    @property
+    def serializer(self) -> Serializer:
+        """How WebSockets read and write JSON."""
+        return self.router.watch.codec
+
+    @serializer.setter
+    def serializer(self, codec: Serializer) -> None:
+        self.router.watch.codec = codec
+
+    def stats(self) -> Stats:
+        """
+        What the WebSockets of this application have done in this process, and how many are open now.
+
+        A mounted application counts nothing: its connections are those of the application around it.
+        """
+        return self.router.watch.stats()
+
     # -- serving -------------------------------------------------------------------------------------------------
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection, or the lifespan."""
         if scope["type"] == "lifespan":
             scope["app"] = self
-            await self.router.serve_lifespan(self, scope, receive, send)
+            await self.router.serve_lifespan(self, scope, receive, send, self.drain)
             return
         if WIRE not in scope:
             scope = dict(scope)
@@ -148,7 +194,7 @@ class Lilya(Mountable, RoutingMethodsMixin):
             return
         # Where mounted, the scope is a copy already, and the layers around shall learn from it which route it was.
         scope["app"] = self
-        await self.router.serve(scope, receive, send, self.debug, self.serializer)
+        await self.router.serve(scope, receive, send)
 
     async def _serve_inside(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Mounted, with a serializer of its own, which is for the time inside only.
@@ -265,6 +311,18 @@ def _mount_at(root_path: str, scope: Scope) -> None:
     scope["root_path"] = root_path
     if not f"{scope['path']}/".startswith(f"{root_path}/"):
         scope["path"] = root_path + scope["path"]
+
+
+def _checked_drain(drain: Any) -> Drain | None:
+    if drain is None:
+        return None
+    from lilya.drain import Drain  # noqa: PLC0415 - whoever has a value of it has imported it already
+
+    if not isinstance(drain, Drain):
+        raise ImproperlyConfigured(
+            f"drain={drain!r}: not a `lilya.drain.Drain`. Write `drain=Drain(…)` with the fields to set."
+        )
+    return drain
 
 
 def _warn_without_effect(**options: Any) -> None:

@@ -76,6 +76,9 @@ class HTTPException(LilyaException):
         detail: Text for the peer; the status' own phrase when empty.
         headers: Sent with the answer.
         response: Sent as the answer instead of one built from status, detail and headers.
+        accept_first: On a WebSocket that is not accepted yet: accept it, then close it with 4000 + status (5xx: 1011),
+            so that a page in a browser sees the code; of a denial it only ever sees 1006. A subclass may set it for
+            all its instances.
         **extra: Kept in `extra` for exception handlers.
 
     Raises:
@@ -83,6 +86,7 @@ class HTTPException(LilyaException):
     """
 
     status_code: int = 500
+    accept_first: bool = False
 
     def __init__(
         self,
@@ -91,6 +95,7 @@ class HTTPException(LilyaException):
         detail: Any = None,
         headers: Mapping[str, str] | None = None,
         response: Any = None,
+        accept_first: bool = False,
         **extra: Any,
     ) -> None:
         if status_code is not None:
@@ -104,6 +109,8 @@ class HTTPException(LilyaException):
         super().__init__(*args, detail=detail)
         self.headers = headers
         self.response = response
+        if accept_first:
+            self.accept_first = True
         self.extra = extra
 
     def __str__(self) -> str:
@@ -179,12 +186,18 @@ class WebSocketException(Exception):
     Args:
         code: A close code that may be sent: 1000–1003, 1007–1014, 3000–4999 (RFC 6455 §7.4).
         reason: Text for the peer, cut to 123 bytes of UTF-8 when it is sent.
+        accept_first: On a WebSocket that is not accepted yet: accept it, then close it with the code, so that a page
+            in a browser sees it; of a refusal it only ever sees 1006. A subclass may set it for all its instances.
     """
 
-    def __init__(self, code: int, reason: str | None = None) -> None:
+    accept_first: bool = False
+
+    def __init__(self, code: int, reason: str | None = None, *, accept_first: bool = False) -> None:
         super().__init__(code, reason)
         self.code = code
         self.reason: str = reason or ""
+        if accept_first:
+            self.accept_first = True
 
     def __str__(self) -> str:
         return f"{self.code}: {self.reason}"

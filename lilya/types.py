@@ -7,7 +7,7 @@ a scope and a message are dictionaries whose values depend on their `type`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeAlias
 
@@ -21,10 +21,14 @@ __all__ = [
     "Lifespan",
     "LifespanEvent",
     "Message",
+    "OriginsSetting",
     "Receive",
     "Scope",
     "Send",
 ]
+
+# Which web pages may open a WebSocket: "same", "*", or a list (`lilya._origins.Origins`).
+OriginsSetting: TypeAlias = str | Iterable[str]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
+import sys
+from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Any
 
 from lilya._connection import Connection
 from lilya._state import CONNECTED, CONNECTING, DISCONNECTED
-from lilya._wire import WIRE, Wire
+from lilya._tasks import ConnectionTasks
+from lilya._wire import WIRE, NotOpen, Wire
 from lilya.enums import MessageMode, WebSocketState
 from lilya.exceptions import (
     MalformedMessage,
@@ -20,6 +24,7 @@ from lilya.exceptions import (
 from lilya.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = [
+    "Close",
     "WebSocket",
     "WebSocketClose",
     "WebSocketDisconnect",
@@ -36,24 +41,23 @@ class WebSocket(Connection):
     It is a mapping over the ASGI scope, and works alone on `(scope, receive, send)`, without any application around
     it. Inside an application all `WebSocket` objects of one connection share their state.
 
-    One task may receive and another one send; two tasks must not receive at the same time.
+    Any number of tasks may send, and one may receive; two tasks must not receive at the same time.
     """
 
-    __slots__ = ("_raw_receive", "_raw_send", "_receive", "_send", "_wire")
+    __slots__ = ("_layered", "_line", "_receive", "_send", "_wire")
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "websocket", f"A WebSocket needs a scope of type 'websocket', not {scope['type']!r}."
         self.scope = scope
         if WIRE in scope:
-            wire: Wire = scope[WIRE]
-            # A layer may have put its own callables in between; only without one is the server called directly.
-            self._raw_receive = wire.raw_receive if receive is wire.handed_receive else receive
-            self._raw_send = wire.raw_send if send is wire.handed_send else send
+            self._wire: Wire = scope[WIRE]
+            # A layer may have put something in between; only without one is the server called directly.
+            self._layered = receive is not self._wire.handed_receive or send is not self._wire.handed_send
         else:
-            wire = Wire(receive, send)
-            self._raw_receive, self._raw_send = receive, send
-            receive, send = wire.receive, wire.send
-        self._wire = wire
+            self._wire = Wire(receive, send)
+            receive, send = self._wire.receive, self._wire.send
+            self._layered = False
+        self._line: Wire | LayeredLine = LayeredLine(self._wire, receive, send) if self._layered else self._wire
         self._receive, self._send = receive, send
 
     # -- state ---------------------------------------------------------------------------------------------------
@@ -97,6 +101,32 @@ class WebSocket(Connection):
         """The reason that came with `close_code`."""
         return self._wire.close_reason
 
+    @property
+    def draining(self) -> bool:
+        """
+        Whether the application is shutting down.
+
+        New handshakes are refused by then, and this connection is about to be closed with 1012: a handler that looks
+        here between two pieces of work can end at a good moment instead.
+        """
+        watch = self._wire.watch
+        return watch is not None and watch.draining
+
+    @property
+    def expires_at(self) -> float | None:
+        """
+        When the connection is closed with 4401, in seconds since the epoch (`time.time()`); None: never.
+
+        Set it to the moment at which the client's credentials expire.
+        """
+        return self._wire.expires_at
+
+    @expires_at.setter
+    def expires_at(self, moment: float | None) -> None:
+        self._wire.expires_at = moment
+        if self._wire.watch is not None:
+            self._wire.watch.look_soon(self._wire)
+
     # -- beginning and end ---------------------------------------------------------------------------------------
 
     async def accept(
@@ -120,11 +150,14 @@ class WebSocket(Connection):
         if subprotocol is not None:
             offered = self.scope.get("subprotocols")
             if offered is not None and subprotocol not in offered:
-                raise ValueError(f"Subprotocol {subprotocol!r} cannot be accepted: the client offered {offered!r}.")
+                # Not what was offered: it may hold a token.
+                raise ValueError(f"Subprotocol {subprotocol!r} cannot be accepted: the client has not offered it.")
         if wire.client_state is CONNECTING:
             self.raise_for_disconnect(await self._receive())
+        if subprotocol is None and wire.agreed_subprotocol is not None:
+            subprotocol = wire.agreed_subprotocol
         pairs = _header_pairs(headers) if headers else []
-        if self._raw_send is not wire.raw_send:
+        if self._layered:
             await self._send({"type": "websocket.accept", "subprotocol": subprotocol, "headers": pairs})
             return
         # What `Wire.send` does, without a coroutine of its own: once for each connection it shows.
@@ -136,6 +169,7 @@ class WebSocket(Connection):
         except Exception:
             wire.take_back()
             raise
+        wire.opened()
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
         """
@@ -150,19 +184,19 @@ class WebSocket(Connection):
         wire = self._wire
         state = wire.application_state
         try:
-            if self._raw_send is not wire.raw_send:
+            if self._layered:
                 await self._send({"type": "websocket.close", "code": code, "reason": reason or ""})
             else:
                 message = wire.closing(code, reason)
                 if message is not None:
-                    await wire.raw_send(message)
+                    await wire.say(message)
         except self._vanishing:
             wire.lost()
         except WebSocketDisconnect:
             # The server noticed only now that nobody is there: a close that is too late is no mistake.
             wire.closed_by_application = True
         except Exception:
-            if state is CONNECTING and self._raw_send is wire.raw_send:
+            if state is CONNECTING and not self._layered:
                 wire.take_back()
             raise
         if wire.cleanups is not None:
@@ -239,15 +273,27 @@ class WebSocket(Connection):
             WebSocketDisconnect: The client left.
             WebSocketRuntimeError: The message was binary (the connection stays usable), or the WebSocket is not open.
         """
-        if not self._wire.open:
-            raise self._wire.not_open()
-        message = await self._raw_receive()
+        # What `_next` does, without a coroutine of its own: for each message it shows.
+        line = self._line
+        pull = line.pull
+        line.pending = pending = pull()
         try:
-            text: str | None = message["text"]
-        except KeyError:
-            text = None
-        if text is None:
-            raise self._unexpected(message, "text")
+            message = await pending
+        except NotOpen:
+            raise line.not_open() from None
+        except CancelledError:
+            if line.interrupted:
+                raise line.not_open() from None
+            raise
+        line.received += 1.0
+        try:
+            text: str = message["text"]
+            length = len(text)
+        except (KeyError, TypeError):
+            self._discount(message)
+            raise self._unexpected(message, "text") from None
+        if length > line.max_chars and self._wire.exceeds(message):
+            await self._wire.end_too_big()
         return text
 
     async def receive_bytes(self) -> bytes:
@@ -258,9 +304,7 @@ class WebSocket(Connection):
             WebSocketDisconnect: The client left.
             WebSocketRuntimeError: The message was text (the connection stays usable), or the WebSocket is not open.
         """
-        if not self._wire.open:
-            raise self._wire.not_open()
-        message = await self._raw_receive()
+        message = await self._next()
         payload: bytes | None = message.get("bytes")
         if payload is None:
             raise self._unexpected(message, "bytes")
@@ -288,20 +332,51 @@ class WebSocket(Connection):
 
     async def iter_text(self) -> AsyncIterator[str]:
         """Text messages until the client leaves."""
-        wire, receive = self._wire, self._raw_receive
-        while wire.open:
-            message = await receive()
+        line = self._line
+        longest = line.max_chars
+        while True:
+            pull = line.pull
             try:
-                text: str | None = message["text"]
-            except KeyError:
-                text = None
-            if text is None:
+                line.pending = pending = pull()
+                message = await pending
+            except CancelledError:
+                if not line.interrupted:
+                    raise
+                self._wire.parting = None
+                return
+            except (NotOpen, WebSocketDisconnect):
+                error = line.not_open()
+                if isinstance(error, WebSocketDisconnect):
+                    return
+                raise error from None
+            line.received += 1.0
+            try:
+                text: str = message["text"]
+                length = len(text)
+            except (KeyError, TypeError):
+                self._discount(message)
+                if self._left(message):
+                    return
+                raise self._unexpected(message, "text") from None
+            if length > longest and self._wire.exceeds(message):
+                await self._wire.end(*self._wire.too_big)
+                self._wire.parting = None
+                return
+            yield text
+
+    async def __aiter__(self) -> AsyncIterator[str | bytes]:
+        """Messages until the client leaves, text as `str` and binary ones as `bytes`."""
+        while True:
+            try:
+                message = await self._next()
+            except WebSocketDisconnect:
+                return
+            if message["type"] != "websocket.receive":
                 if self._left(message):
                     return
                 raise self._unexpected(message, "text")
-            yield text
-        if wire.client_state is not DISCONNECTED:
-            raise wire.not_open()
+            text: str | None = message.get("text")
+            yield text if text is not None else message["bytes"]
 
     async def iter_bytes(self) -> AsyncIterator[bytes]:
         """Binary messages until the client leaves."""
@@ -327,16 +402,21 @@ class WebSocket(Connection):
             WebSocketDisconnect: The client is gone.
             WebSocketRuntimeError: Before `accept` or after `close`.
         """
-        wire = self._wire
-        if not wire.open:
-            raise wire.not_open()
+        # What `Wire.put` does, without a coroutine of its own: for each message it shows.
+        line = self._line
+        push = line.push
+        line.sending = sending = push({"type": "websocket.send", "text": data})
         try:
-            await self._raw_send({"type": "websocket.send", "text": data})
-        except self._vanishing as error:
-            raise wire.lost() from error
-        wire.breath = breath = wire.breath - 1
-        if not breath:
-            await wire.breathe()
+            await sending
+        except Exception as error:
+            await line.unsent(error)
+        except CancelledError:
+            if line.interrupted:
+                raise line.not_open() from None
+            raise
+        line.breath = breath = line.breath - 1.0
+        if breath == 0.0:
+            await self._wire.breathe()
 
     async def send_bytes(self, data: bytes) -> None:
         """
@@ -346,16 +426,21 @@ class WebSocket(Connection):
             WebSocketDisconnect: The client is gone.
             WebSocketRuntimeError: Before `accept` or after `close`.
         """
-        wire = self._wire
-        if not wire.open:
-            raise wire.not_open()
+        # What `Wire.put` does, without a coroutine of its own: for each message it shows.
+        line = self._line
+        push = line.push
+        line.sending = sending = push({"type": "websocket.send", "bytes": data})
         try:
-            await self._raw_send({"type": "websocket.send", "bytes": data})
-        except self._vanishing as error:
-            raise wire.lost() from error
-        wire.breath = breath = wire.breath - 1
-        if not breath:
-            await wire.breathe()
+            await sending
+        except Exception as error:
+            await line.unsent(error)
+        except CancelledError:
+            if line.interrupted:
+                raise line.not_open() from None
+            raise
+        line.breath = breath = line.breath - 1.0
+        if breath == 0.0:
+            await self._wire.breathe()
 
     async def send_json(self, data: Any, mode: str = MessageMode.TEXT) -> None:
         """
@@ -375,21 +460,22 @@ class WebSocket(Connection):
             WebSocketRuntimeError: The mode is unknown, or the WebSocket is not open.
         """
         _check_mode(mode)
-        wire = self._wire
-        message = (
-            {"type": "websocket.send", "text": wire.codec.encode_text(data)}
-            if mode == "text"
-            else {"type": "websocket.send", "bytes": wire.codec.encode_bytes(data)}
-        )
-        if not wire.open:
-            raise wire.not_open()
-        try:
-            await self._raw_send(message)
-        except self._vanishing as error:
-            raise wire.lost() from error
-        wire.breath = breath = wire.breath - 1
-        if not breath:
-            await wire.breathe()
+        codec = self._wire.codec
+        if mode == "text":
+            await self._line.put({"type": "websocket.send", "text": codec.encode_text(data)})
+        else:
+            await self._line.put({"type": "websocket.send", "bytes": codec.encode_bytes(data)})
+
+    def tasks(self) -> ConnectionTasks:
+        """
+        A group of tasks that end with the `async with` block, or with the connection:
+
+            async with websocket.tasks() as tasks:
+                tasks.start_soon(push_prices, websocket)
+                async for message in websocket:
+                    ...
+        """
+        return ConnectionTasks(self._wire)
 
     # -- helpers of the base class that users know ---------------------------------------------------------------
 
@@ -410,7 +496,28 @@ class WebSocket(Connection):
 
         Below a layer that is translated already, and one that still comes is a fault of the layer.
         """
-        return (OSError,) if self._raw_send is self._wire.raw_send else ()
+        return () if self._layered else (OSError,)
+
+    async def _next(self) -> Message:
+        """The next message, of whatever type, for whoever has no shorter way."""
+        line = self._line
+        line.pending = pending = line.pull()
+        try:
+            message = await pending
+        except NotOpen:
+            raise line.not_open() from None
+        except CancelledError:
+            if line.interrupted:
+                raise line.not_open() from None
+            raise
+        if message["type"] == "websocket.receive":
+            await line.measure(message)
+        return message
+
+    def _discount(self, message: Message) -> None:
+        """Count one less for what was counted before anybody looked at it, and is no message of the client."""
+        if not self._layered and message["type"] != "websocket.receive":
+            self._wire.received -= 1.0
 
     def _left(self, message: Message) -> bool:
         if message["type"] != "websocket.disconnect":
@@ -429,6 +536,49 @@ class WebSocket(Connection):
         return UnexpectedMessage(f"Expected a {wanted} message, but the client sent {got}: use {other} for it.")
 
 
+class LayeredLine:
+    """What a `WebSocket` receives and sends with below a layer: the same as its `Wire`, which the layers lead to."""
+
+    __slots__ = ("_receive", "_send", "_wire", "breath", "max_chars", "pending", "pull", "push", "received", "sending")
+
+    # The wire itself is told, and tells.
+    interrupted = False
+
+    def __init__(self, wire: Wire, receive: Receive, send: Send) -> None:
+        self._wire = wire
+        self._receive = receive
+        self._send = send
+        self.pull: Receive = self._pull
+        self.push: Send = self.put
+        self.pending: Any = None
+        self.sending: Any = None
+        # Of no meaning here: the wire counts, measures and breathes.
+        self.received = 0.0
+        self.breath = math.inf
+        self.max_chars = sys.maxsize
+
+    async def _pull(self) -> Message:
+        self._wire.check_readable()
+        return await self._receive()
+
+    async def put(self, message: Message) -> None:
+        """The same as `Wire.put`."""
+        if not self._wire.open:
+            raise self._wire.not_open()
+        await self._send(message)
+
+    def not_open(self) -> Exception:
+        """The same as `Wire.not_open`."""
+        return self._wire.not_open()
+
+    async def measure(self, message: Message) -> None:
+        """The wire has done it."""
+
+    async def unsent(self, error: Exception) -> None:
+        """The server's errors are translated already: one that still comes is a fault of the layer."""
+        raise error
+
+
 class WebSocketClose:
     """An ASGI application that ends a WebSocket with one close message; before accept that is an HTTP 403."""
 
@@ -438,6 +588,10 @@ class WebSocketClose:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.close", "code": self.code, "reason": self.reason})
+
+
+Close = WebSocketClose
+"""The same as `WebSocketClose`; an exception handler may return one: `return Close(4000, "why")`."""
 
 
 def _check_mode(mode: str) -> None:

@@ -14,12 +14,8 @@ from lilya._errors import (
     is_fault,
     is_leaving,
     refuse,
-    report,
-    report_unanswered,
-    tell_client,
-    tell_end,
 )
-from lilya._wire import ClientGone, Wire
+from lilya._wire import ClientGone
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,
@@ -35,7 +31,7 @@ from lilya.exceptions import (
 )
 from lilya.requests import ClientDisconnect
 from lilya.responses import JSONResponse, PlainText
-from lilya.types import Message, Scope
+from lilya.types import Scope
 from lilya.websockets import WebSocket
 from tests.contract.peer import CONNECT, Peer, connected, disconnect, websocket_scope
 
@@ -58,13 +54,6 @@ class WrongStatus(HTTPException):
     """Its status is no number."""
 
     status_code: Any = "404"
-
-
-class UnspeakableError(WebSocketException):
-    """It cannot be told."""
-
-    def __str__(self) -> str:
-        raise ValueError
 
 
 FAULTS: list[BaseException] = [
@@ -215,6 +204,28 @@ async def test_end_websocket_after_accept_closes() -> None:
         assert peer.sent == [{"type": "websocket.close", "code": 1011, "reason": reason}]
 
 
+@pytest.mark.parametrize(
+    ("error", "code", "reason"),
+    [
+        (NotAuthorized(accept_first=True), 4401, "You do not have authorization to perform this action."),
+        (WebSocketException(4000, "why", accept_first=True), 4000, "why"),
+        (HTTPException(status_code=503, accept_first=True), 1011, ""),
+    ],
+)
+async def test_end_websocket_accepts_first_where_a_browser_shall_see_the_code(
+    error: Exception, code: int, reason: str
+) -> None:
+    """A page is told the code of a close, and nothing of a denial; once accepted it is the same as ever."""
+    peer = Peer(CONNECT)
+    websocket = WebSocket(websocket_scope(), peer.receive, peer.send)
+    await end_websocket(websocket, error)
+    assert peer.kinds == ["accept", "close"]
+    assert (peer.sent[1]["code"], peer.sent[1]["reason"]) == (code, reason)
+    websocket, peer = connected()
+    await end_websocket(websocket, error)
+    assert peer.sent == [{"type": "websocket.close", "code": code, "reason": reason}]
+
+
 async def test_end_websocket_that_is_over_says_nothing() -> None:
     """Whoever ended it: nothing is sent any more."""
     websocket, peer = connected(disconnect())
@@ -248,118 +259,3 @@ async def test_end_http_answers_with_a_status(
     await end_http(scope, peer.receive, peer.send, error, debug=debug)
     assert (peer.sent[0]["status"], peer.sent[1]["body"]) == (status, body)
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * reported
-
-
-# --- The log ---------------------------------------------------------------------------------------------------------
-
-
-def test_report_logs_a_fault_once(caplog: pytest.LogCaptureFixture) -> None:
-    """One ERROR with kind, path, route, connection and traceback; the error's own text is only in the traceback."""
-    error = ValueError("secret")
-    scope = websocket_scope("/rooms/1", query_string=b"token=secret", route_path_template="/rooms/{id}")
-    report(error, scope, "0123")
-    (record,) = caplog.records
-    assert (record.levelno, record.getMessage()) == (
-        logging.ERROR,
-        "websocket /rooms/1 (route /rooms/{id}) [0123] failed: ValueError",
-    )
-    assert record.exc_info is not None
-    assert record.exc_info[1] is error
-
-
-def test_report_of_a_scope_without_a_route(caplog: pytest.LogCaptureFixture) -> None:
-    """What is not known is a dash, or empty."""
-    report(ValueError(), {"type": "http"})
-    assert [record.getMessage() for record in caplog.records] == ["http  (route -) [-] failed: ValueError"]
-
-
-def test_report_unanswered_names_the_handler(caplog: pytest.LogCaptureFixture) -> None:
-    """The text says what is missing, and where to look."""
-    scope = websocket_scope("/a\nb", handler=test_report_unanswered_names_the_handler)
-    report_unanswered(scope, "0123")
-    name = f"{__name__}.test_report_unanswered_names_the_handler"
-    (record,) = caplog.records
-    assert record.getMessage() == (
-        f"websocket /a\\nb (route -) [0123]: the handler {name} returned without accept() or close()"
-    )
-
-
-def test_tell_client_hands_the_error_to_a_test_client() -> None:
-    """A test client listens in the scope; anybody else does not."""
-    heard: list[BaseException] = []
-    error = ValueError()
-    tell_client(error, websocket_scope(extensions={"lilya.errors": {"report": heard.append}}))
-    tell_client(error, websocket_scope())
-    tell_client(error, websocket_scope(extensions=None))
-    assert heard == [error]
-
-
-async def wire_after(*messages: Message, sends: tuple[Message, ...] = (), cause: BaseException | None = None) -> Wire:
-    """A wire that has received and sent these messages."""
-    peer = Peer(*messages)
-    wire = Wire(peer.receive, peer.send)
-    for _ in messages:
-        await wire.receive()
-    for message in sends:
-        await wire.send(message)
-    wire.cause = cause
-    return wire
-
-
-ACCEPT: Message = {"type": "websocket.accept"}
-CLOSE: Message = {"type": "websocket.close", "code": 4000}
-DENIAL: tuple[Message, ...] = (
-    {"type": "websocket.http.response.start", "status": 401},
-    {"type": "websocket.http.response.body", "body": b""},
-)
-
-FORBIDDEN: tuple[Message, ...] = ({**DENIAL[0], "status": 403}, DENIAL[1])
-
-
-@pytest.mark.parametrize(
-    ("sends", "cause", "level", "text"),
-    [
-        ((CLOSE,), None, logging.INFO, "refused with 403: close(4000)"),
-        ((CLOSE,), WebSocketException(4000, "why"), logging.INFO, "refused with 403: 4000: why"),
-        (DENIAL, None, logging.INFO, "refused with 401: by the handler"),
-        (DENIAL, NotAuthorized(detail="who\n?"), logging.INFO, "refused with 401: 401: who\\n?"),
-        (DENIAL, NotFound("no.", near="/y"), logging.INFO, "refused with 401: 404: no. The nearest route is /y."),
-        (DENIAL, NotFound("no.", near=None), logging.INFO, "refused with 401: 404: no."),
-        ((ACCEPT, CLOSE), None, logging.DEBUG, "closed with 4000: by the handler"),
-        ((ACCEPT, CLOSE), WebSocketException(4000, "why"), logging.INFO, "closed with 4000: 4000: why"),
-        ((ACCEPT, CLOSE), HTTPException(status_code=404), logging.INFO, "closed with 4000: 404: Not Found"),
-        ((ACCEPT, CLOSE), HTTPException("why", status_code=503), logging.WARNING, "closed with 4000: 503: why"),
-        ((ACCEPT, CLOSE), ImproperlyConfigured("why"), logging.INFO, "closed with 4000: ImproperlyConfigured"),
-        ((ACCEPT, CLOSE), ValueError("why"), logging.INFO, "closed with 4000: ValueError"),
-        ((ACCEPT, CLOSE), UnspeakableError(4000), logging.INFO, "closed with 4000: UnspeakableError"),
-        (FORBIDDEN, None, logging.INFO, "refused with 403: by the handler"),
-    ],
-)
-async def test_tell_end_says_how_and_why(
-    caplog: pytest.LogCaptureFixture, sends: tuple[Message, ...], cause: BaseException | None, level: int, text: str
-) -> None:
-    """One line, whose level says whether anybody needs to look."""
-    wire = await wire_after(CONNECT, sends=sends, cause=cause)
-    tell_end(wire, websocket_scope("/x"))
-    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (level, f"WebSocket /x {text} [{wire.id}]")
-    ]
-
-
-async def test_tell_end_says_that_the_client_left(caplog: pytest.LogCaptureFixture) -> None:
-    """With its code and reason, whether it left in the handshake or later, and whatever we said afterwards."""
-    wires = [
-        await wire_after(disconnect(1006)),
-        await wire_after(CONNECT, disconnect(1006), sends=(CLOSE,), cause=ValueError()),
-    ]
-    for wire in wires:
-        tell_end(wire, websocket_scope("/x"))
-    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
-        (logging.INFO, f"WebSocket /x: the client left with 1006 '' [{wire.id}]") for wire in wires
-    ]
-
-
-async def test_tell_end_is_silent_while_nothing_has_ended(caplog: pytest.LogCaptureFixture) -> None:
-    """A connection that is cancelled in the middle has no end to tell of."""
-    tell_end(await wire_after(CONNECT, sends=(ACCEPT,)), websocket_scope("/x"))
-    assert caplog.records == []

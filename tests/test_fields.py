@@ -46,9 +46,10 @@ def test_http_date_refuses_years_without_four_digits(seconds: int) -> None:
     ],
 )
 def test_check_headers_refuses_what_would_begin_another_line(pair: tuple[bytes, bytes]) -> None:
-    """A name that is no token, or a value with a line break or NUL, is named in the error."""
-    with pytest.raises(ValueError, match=re.escape(f"Header {pair[0]!r}: {pair[1]!r} cannot be sent")):
+    """The error names the header and not its value, which may be a secret."""
+    with pytest.raises(ValueError, match=re.escape(f"header {pair[0]!r} cannot be sent")) as caught:
         check_headers([(b"x-fine", b"yes"), pair])
+    assert repr(pair[1])[1:-1] not in str(caught.value)
 
 
 def test_check_headers_takes_what_can_be_sent() -> None:

@@ -29,6 +29,7 @@ EXPORTS: dict[str, str] = {
         "Cookie DataUpload FormData Header ImmutableMultiDict MultiDict QueryParam Secret State URL URLPath"
     ),
     "lilya.dependencies": "Depends Provide Provides Resolve Security inject wrap_dependency",
+    "lilya.drain": "Drain",
     "lilya.encoders": "Encoder apply_structure json_encode register_encoder",
     "lilya.enums": (
         "Event EventType HTTPMethod Match MediaType MessageMode Scope ScopeType SignatureDefault WebSocketState"
@@ -38,9 +39,16 @@ EXPORTS: dict[str, str] = {
         "NotAuthorized NotFound PermissionDenied UnprocessableEntity ValidationError WebSocketException "
         "WebSocketRuntimeError"
     ),
+    "lilya.instruments": "ConnectionInfo Instrument Stats",
+    "lilya.limits": "Limits",
     "lilya.middleware": "DefineMiddleware Middleware",
     "lilya.middleware.base": "DefineMiddleware",
     "lilya.permissions": "DefinePermission Permission",
+    "lilya.observability.opentelemetry": "OpenTelemetryInstrument",
+    "lilya.observability.prometheus": "PrometheusInstrument",
+    "lilya.permissions.authentication": (
+        "Authenticated MemoryTicketStore Requires TicketStore Tickets bearer_token offered_credential"
+    ),
     "lilya.permissions.base": "DefinePermission",
     "lilya.protocols.middleware": "MiddlewareProtocol",
     "lilya.protocols.permissions": "PermissionProtocol",
@@ -60,8 +68,12 @@ EXPORTS: dict[str, str] = {
         "override_settings"
     ),
     "lilya.transformers": "TRANSFORMER_TYPES Transformer register_path_transformer",
-    "lilya.types": "ASGIApp ApplicationType Dependencies ExceptionHandler Lifespan Message Receive Scope Send",
-    "lilya.websockets": "WebSocket WebSocketClose WebSocketDisconnect WebSocketRuntimeError WebSocketState",
+    "lilya.types": (
+        "ASGIApp ApplicationType Dependencies ExceptionHandler Lifespan Message OriginsSetting Receive Scope Send"
+    ),
+    "lilya.websockets": (
+        "Close WebSocket WebSocketClose WebSocketDisconnect WebSocketDisconnected WebSocketRuntimeError WebSocketState"
+    ),
 }
 
 
@@ -86,6 +98,7 @@ ALIASES = [
     ("lilya.routing.RoutePath", "lilya.routing.Path"),
     ("lilya.routing.WebSocketRoute", "lilya.routing.WebSocketPath"),
     ("lilya.routing.ContinueRouting", "lilya.exceptions.ContinueRouting"),
+    ("lilya.websockets.Close", "lilya.websockets.WebSocketClose"),
     ("lilya.websockets.WebSocketState", "lilya.enums.WebSocketState"),
     ("lilya.websockets.WebSocketRuntimeError", "lilya.exceptions.WebSocketRuntimeError"),
     ("lilya.websockets.WebSocketDisconnect", "lilya.exceptions.WebSocketDisconnect"),
@@ -121,6 +134,7 @@ def test_api_has_its_aliases(alias: str, home: str) -> None:
 # What stands before `*` can be given by position, in this order; the rest by name.
 LAYERS = {"middleware": None, "permissions": None, "exception_handlers": None, "before_request": None,
           "after_request": None, "dependencies": None}  # fmt: skip
+HELD_TO = {"limits": None, "origins": None}
 NO = inspect.Parameter.empty
 
 SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -139,11 +153,12 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lilya.websockets.WebSocket.send_text": ({"data": NO}, {}),
     "lilya.websockets.WebSocket.send_bytes": ({"data": NO}, {}),
     "lilya.websockets.WebSocket.send_json": ({"data": NO, "mode": "text"}, {}),
+    "lilya.websockets.WebSocket.tasks": ({}, {}),
     "lilya.websockets.WebSocket.close": ({"code": 1000, "reason": None}, {}),
     "lilya.websockets.WebSocket.send_denial_response": ({"response": NO}, {}),
     "lilya.routing.WebSocketPath": (
         {"path": NO, "handler": NO},
-        {"name": None, "include_in_schema": True, **LAYERS},
+        {"name": None, "include_in_schema": True, **LAYERS, **HELD_TO},
     ),
     "lilya.routing.Path": (
         {"path": NO, "handler": NO},
@@ -151,7 +166,7 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "lilya.routing.Include": (
         {"path": NO, "app": None, "routes": None, "namespace": None, "pattern": None, "name": None},
-        {**LAYERS, "include_in_schema": True, "deprecated": False, "redirect_slashes": True},
+        {**LAYERS, **HELD_TO, "include_in_schema": True, "deprecated": False, "redirect_slashes": True},
     ),
     "lilya.routing.Host": ({"host": NO, "app": NO, "name": None}, LAYERS),
     "lilya.routing.Router": (
@@ -163,7 +178,15 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "on_shutdown": None,
             "lifespan": None,
         },
-        {**LAYERS, "settings_module": None, "include_in_schema": True, "deprecated": None, "is_sub_router": False},
+        {
+            **LAYERS,
+            **HELD_TO,
+            "instruments": None,
+            "settings_module": None,
+            "include_in_schema": True,
+            "deprecated": None,
+            "is_sub_router": False,
+        },
     ),
     "lilya.routing.Router.add_route": ({"path": NO, "handler": NO, "methods": None, "name": None}, {"**": "options"}),
     "lilya.routing.NoMatchFound": ({"name": NO, "path_params": NO}, {}),
@@ -193,7 +216,7 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "root_path": None,
             "infer_body": False,
         },
-        {},
+        {**HELD_TO, "drain": None, "instruments": None},
     ),
     "lilya.apps.Lilya.add_child_lilya": (
         {
@@ -230,9 +253,39 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "lilya.dependencies.Depends": ({"dependency": NO}, {}),
     "lilya.exceptions.HTTPException": (
         {},
-        {"*": "args", "status_code": None, "detail": None, "headers": None, "response": None, "**": "extra"},
+        {
+            "*": "args",
+            "status_code": None,
+            "detail": None,
+            "headers": None,
+            "response": None,
+            "accept_first": False,
+            "**": "extra",
+        },
     ),
-    "lilya.exceptions.WebSocketException": ({"code": NO, "reason": None}, {}),
+    "lilya.exceptions.WebSocketException": ({"code": NO, "reason": None}, {"accept_first": False}),
+    "lilya.drain.Drain": ({}, {"seconds": 20, "cancel_seconds": 5, "code": 1012, "reason": "service restart"}),
+    "lilya.limits.Limits": (
+        {},
+        {
+            "max_message_bytes": 1024 * 1024,
+            "accept_timeout": 30.0,
+            "inbox_messages": 64,
+            "inbox_bytes": 1024 * 1024,
+            "inbox_timeout": 10.0,
+            "write_timeout": 30.0,
+            "abandon_grace": 10.0,
+            "rate": None,
+            "burst": None,
+            "connections": 10_000,
+            "connections_per_client": None,
+            "connections_per_user": None,
+            "idle_timeout": None,
+            "lifetime": None,
+            "client_key": None,
+            "user_key": None,
+        },
+    ),
     "lilya.transformers.register_path_transformer": ({"name": NO, "transformer": NO}, {}),
     "lilya.controllers.WebSocketController.on_connect": ({"websocket": NO}, {}),
     "lilya.controllers.WebSocketController.on_receive": ({"websocket": NO, "data": NO}, {}),
@@ -282,8 +335,11 @@ WEBSOCKET_OPTIONS = {
     "after_request": None,
 }
 for owner in ("lilya.apps.Lilya", "lilya.routing.Router"):
-    SIGNATURES[f"{owner}.websocket"] = ({"path": NO, **WEBSOCKET_OPTIONS}, {"**": "options"})
-    SIGNATURES[f"{owner}.add_websocket_route"] = ({"path": NO, "handler": NO, **WEBSOCKET_OPTIONS}, {"**": "options"})
+    SIGNATURES[f"{owner}.websocket"] = ({"path": NO, **WEBSOCKET_OPTIONS}, {**HELD_TO, "**": "options"})
+    SIGNATURES[f"{owner}.add_websocket_route"] = (
+        {"path": NO, "handler": NO, **WEBSOCKET_OPTIONS},
+        {**HELD_TO, "**": "options"},
+    )
     for verb in ("get", "head", "post", "put", "patch", "delete", "options", "trace"):
         SIGNATURES[f"{owner}.{verb}"] = ({"path": NO, "name": None}, {"**": "options"})
     SIGNATURES[f"{owner}.route"] = ({"path": NO, "methods": None, "name": None}, {"**": "options"})
@@ -294,7 +350,7 @@ def shape(function: Any) -> tuple[list[tuple[str, Any]], dict[str, Any]]:
     by_position: list[tuple[str, Any]] = []
     by_name: dict[str, Any] = {}
     for parameter in inspect.signature(function).parameters.values():
-        if parameter.name == "self":
+        if parameter.name == "self" or parameter.name.startswith("_"):
             continue
         if parameter.kind is parameter.VAR_POSITIONAL:
             by_name["*"] = parameter.name
@@ -324,13 +380,14 @@ MEMBERS: dict[str, str] = {
     "lilya.websockets.WebSocket": (
         f"{CONNECTION} client_state application_state accept receive send receive_text receive_bytes receive_json "
         "iter_text iter_bytes iter_json send_text send_bytes send_json close send_denial_response add_cleanup "
-        "raise_for_disconnect raise_for_connection_state keys items values get"
+        "raise_for_disconnect raise_for_connection_state keys items values get __aiter__ id closed close_code "
+        "close_reason draining expires_at tasks"
     ),
     "lilya.apps.Lilya": (
         "routes exception_handlers dependencies path_for url_path_for websocket get head post put patch delete options "
         "trace route add_route add_websocket_route include host add_child_lilya add_asgi_app add_middleware "
         "add_permission add_exception_handler add_event_handler on_event override_dependency "
-        "reset_dependency_overrides"
+        "reset_dependency_overrides stats debug serializer"
     ),
     "lilya.routing.Router": (
         "routes path_for url_path_for websocket get head post put patch delete options trace route add_route "

@@ -1,8 +1,10 @@
 """A connection from the first message to the last: whatever happens inside, it ends once and properly."""
 
 import asyncio
+import contextlib
 import gc
 import logging
+import re
 import weakref
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -10,13 +12,18 @@ from typing import Any
 
 import pytest
 
+from lilya import _session
+from lilya._inbox import Inbox
+from lilya._policy import Demands
 from lilya._session import conduct, finish
-from lilya._wire import WIRE
+from lilya._watch import Watch, new_watch
+from lilya._wire import WIRE, Wire
 from lilya.context import request_context
 from lilya.exceptions import (
     ContinueRouting,
     HTTPException,
     ImproperlyConfigured,
+    PermissionDenied,
     WebSocketDisconnect,
     WebSocketException,
 )
@@ -26,6 +33,7 @@ from lilya.serializers import Serializer
 from lilya.types import ASGIApp, Message, Receive, Scope, Send
 from lilya.websockets import WebSocket
 from tests.contract.peer import CLOSED, CONNECT, Peer, connected, converse, disconnect, text_frame, websocket_scope
+from tests.waiting_peer import WaitingPeer, turns
 
 ACCEPTED: Message = {"type": "websocket.accept", "subprotocol": None, "headers": []}
 
@@ -36,11 +44,12 @@ def log_everything(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "lilya")
 
 
-def conducted(app: ASGIApp, **options: Any) -> ASGIApp:
+def conducted(app: ASGIApp, watch: Watch | None = None) -> ASGIApp:
     """`app` as the outermost application runs it."""
+    watch = watch or new_watch()
 
     async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
-        await conduct(app, {**scope}, receive, send, **options)
+        await conduct(app, {**scope}, receive, send, watch)
 
     return outermost
 
@@ -78,7 +87,7 @@ async def test_conduct_puts_one_wire_into_the_scope() -> None:
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
         wires.append(scope[WIRE])
-        await conduct(inner, {**scope}, receive, send)
+        await conduct(inner, {**scope}, receive, send, new_watch())
 
     peer = await converse(conducted(outer))
     assert len(set(wires)) == 1
@@ -90,7 +99,7 @@ async def test_conduct_refuses_other_scopes() -> None:
     """A lifespan is for an application, and the text says so."""
     peer = Peer()
     with pytest.raises(RuntimeError, match="'lifespan'"):
-        await conduct(handling(WebSocket.close), {"type": "lifespan"}, peer.receive, peer.send)
+        await conduct(handling(WebSocket.close), {"type": "lifespan"}, peer.receive, peer.send, new_watch())
 
 
 async def test_conduct_uses_the_codec_it_is_given() -> None:
@@ -104,7 +113,7 @@ async def test_conduct_uses_the_codec_it_is_given() -> None:
         await websocket.accept()
         await websocket.send_json(1)
 
-    peer = await converse(conducted(handling(handler), codec=Loud()))
+    peer = await converse(conducted(handling(handler), Watch(Demands(), codec=Loud())))
     assert peer.sent[1]["text"] == "!1"
 
 
@@ -445,6 +454,269 @@ async def _run(app: ASGIApp, peer: Peer) -> None:
     await app(websocket_scope(), peer.receive, peer.send)
 
 
+# --- An end from outside ---------------------------------------------------------------------------------------------
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was logged about connections, without their names and times."""
+    lines = [record.getMessage() for record in caplog.records if record.name == "lilya.websocket"]
+    return [re.sub(r" id=[0-9a-f]{16}| seconds=\d+\.\d{3}", "", line) for line in lines]
+
+
+async def test_handshake_while_the_application_shuts_down_is_503(caplog: pytest.LogCaptureFixture) -> None:
+    """With `Retry-After`, and nothing of the application runs."""
+    watch = new_watch()
+    watch.draining = True
+    peer = await converse(conducted(handling(WebSocket.accept), watch))
+    assert status_and_body(peer)[0] == 503
+    assert (b"retry-after", b"1") in peer.sent[0]["headers"]
+    assert told(caplog) == ["503 /: the application is shutting down"]
+    assert watch.stats().refusals == {"draining": 1}
+
+
+async def test_handler_that_is_given_up_before_accept_is_refused_with_the_verdict() -> None:
+    """Whoever cancels it says why; the server's task is none the worse for it."""
+
+    async def handler(websocket: WebSocket) -> None:
+        websocket._wire.verdict = HTTPException(status_code=503)
+        websocket._wire.cancel()
+        await asyncio.Event().wait()
+
+    peer = await converse(conducted(handling(handler)))
+    assert status_and_body(peer) == (503, b"Service Unavailable")
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+async def test_handler_that_is_given_up_after_the_client_left_ends_quietly(
+    caplog: pytest.LogCaptureFixture, swallows: bool
+) -> None:
+    """It is cancelled, perhaps more than once, and cleaned up after; no ERROR, and no cancellation is left behind."""
+    done: list[str] = []
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket.add_cleanup(lambda: done.append("clean"))
+        wire = websocket._wire
+        wire.over(1006, "", "client")
+        wire.cancel()
+        if swallows:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.Event().wait()
+            wire.cancel()
+        await asyncio.Event().wait()
+
+    peer = await converse(conducted(handling(handler)))
+    task = asyncio.current_task()
+    assert task is not None
+    assert (peer.sent, done, task.cancelling()) == ([ACCEPTED], ["clean"], 0)
+    assert faults(caplog) == []
+    assert told(caplog)[1:] == ["close / route=- code=1006 by=client in=0 out=0"]
+
+
+async def test_handler_that_swallows_our_cancellation_and_returns_leaves_no_trace() -> None:
+    """The server may have more use for its task."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket._wire.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    peer = await converse(conducted(handling(handler)))
+    task = asyncio.current_task()
+    assert task is not None
+    assert (peer.sent, task.cancelling()) == ([ACCEPTED, CLOSED], 0)
+
+
+async def test_cancellation_by_the_server_goes_through_beside_ours() -> None:
+    """Both at once: the server's is not taken back."""
+    waiting = asyncio.Event()
+    wires: list[Wire] = []
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        wires.append(websocket._wire)
+        waiting.set()
+        await asyncio.Event().wait()
+
+    peer = Peer(CONNECT)
+    task = asyncio.create_task(_run(conducted(handling(handler)), peer))
+    await waiting.wait()
+    wires[0].cancel()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (peer.sent, task.cancelled(), task.cancelling()) == ([ACCEPTED], True, 1)
+
+
+async def test_return_waits_for_the_close_frame_that_was_begun_from_outside(caplog: pytest.LogCaptureFixture) -> None:
+    """The handler is told and returns before the frame is out: the application returns when it is."""
+    frame = asyncio.Event()
+    peer = Peer(CONNECT)
+    returned = asyncio.Event()
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.close":
+            await frame.wait()
+        await peer.send(message)
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket._wire.end_soon(1001, "idle", "limit", "because")
+        returned.set()
+
+    task = asyncio.ensure_future(conducted(handling(handler))(websocket_scope(), peer.receive, send))
+    await returned.wait()
+    await turns()
+    assert not task.done()
+    frame.set()
+    await task
+    assert peer.sent == [ACCEPTED, {**CLOSED, "code": 1001, "reason": "idle"}]
+    assert told(caplog)[1:] == ["close / route=- code=1001 by=limit in=0 out=0: because"]
+
+
+async def test_close_frame_that_nobody_takes_is_given_up(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a time the connection ends without it."""
+    monkeypatch.setattr(_session, "CLOSE_SECONDS", 0)
+    peer = Peer(CONNECT)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.close":
+            await asyncio.Event().wait()
+        await peer.send(message)
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket._wire.end_soon(1001, "idle", "limit")
+
+    await conducted(handling(handler))(websocket_scope(), peer.receive, send)
+    assert (peer.sent, faults(caplog)) == ([ACCEPTED], [])
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a server's complaint"), asyncio.CancelledError()])
+async def test_close_frame_that_the_server_refuses_is_reported(
+    caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    """One ERROR; a server that is about to stop may cancel it."""
+    peer = Peer(CONNECT)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.close":
+            raise error
+        await peer.send(message)
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        websocket._wire.end_soon(1001, "idle", "limit")
+
+    await conducted(handling(handler))(websocket_scope(), peer.receive, send)
+    assert faults(caplog) == ([error] if isinstance(error, RuntimeError) else [])
+
+
+async def test_reading_ahead_ends_with_the_handler() -> None:
+    """What it has read and nobody took is counted as dropped."""
+    watch = new_watch()
+    server = WaitingPeer()
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        inbox = websocket._wire.inbox = Inbox(websocket._wire)
+        inbox.start()
+        server.feed(text_frame("a"), text_frame("b"))
+        await turns()
+        assert await websocket.receive_text() == "a"
+
+    server.feed(CONNECT)
+    await conducted(handling(handler), watch)(websocket_scope(), server.receive, server.send)
+    assert (server.receiving, server.closes) == (0, [(1000, "")])
+    stats = watch.stats()
+    assert (stats.open, stats.received, stats.drops) == (0, 1, 1)
+
+
+# --- The log ---------------------------------------------------------------------------------------------------------
+
+
+async def test_connection_is_one_line_at_its_beginning_and_one_at_its_end(caplog: pytest.LogCaptureFixture) -> None:
+    """With the path without its query, the code, who ended it and what was said; INFO, and nothing else."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        async for text in websocket.iter_text():
+            await websocket.send_text(text)
+            await websocket.send_text(text)
+
+    scope = websocket_scope("/x", query_string=b"token=secret")
+    await converse(conducted(handling(handler)), text_frame("a"), disconnect(4001, "bye"), scope=scope)
+    assert told(caplog) == ["open /x route=-", "close /x route=- code=4001 by=client in=1 out=2"]
+    assert {(record.name, record.levelno) for record in caplog.records} == {("lilya.websocket", logging.INFO)}
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "text"),
+    [
+        (None, logging.INFO, "code=1000 by=application in=0 out=0"),
+        (
+            WebSocketException(4000, "a\nb"),
+            logging.INFO,
+            "code=4000 by=application in=0 out=0: 4000: a\\nb",
+        ),
+        (
+            HTTPException("why", status_code=503),
+            logging.WARNING,
+            "code=1011 by=application in=0 out=0: 503: why",
+        ),
+        (ValueError("secret"), logging.INFO, "code=1011 by=error in=0 out=0: ValueError"),
+        (WebSocketDisconnect(1001), logging.INFO, "code=1011 by=application in=0 out=0"),
+    ],
+)
+async def test_connection_that_ended_with_an_exception_says_which(
+    caplog: pytest.LogCaptureFixture, error: Exception | None, level: int, text: str
+) -> None:
+    """The text of an answer; the type of a fault, which has a record of its own."""
+
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        if error is not None:
+            raise error
+
+    await converse(conducted(handling(handler)))
+    assert told(caplog)[1:] == [f"close / route=- {text}"]
+    assert [record.levelno for record in caplog.records if record.name == "lilya.websocket"] == [logging.INFO, level]
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (None, "403 /: close() before accept()"),
+        (HTTPException(status_code=418, detail="tea\n"), "418 /: 418: tea\\n"),
+        (PermissionDenied(), "403 /: 403: You do not have permission to perform this action."),
+        (WebSocketException(4000, "why"), "403 /: 4000: why"),
+        (ValueError("secret"), "500 /: ValueError"),
+    ],
+)
+async def test_handshake_that_was_refused_is_one_line(
+    caplog: pytest.LogCaptureFixture, error: Exception | None, text: str
+) -> None:
+    """Status and cause; one that ended before there was an answer says that the client left."""
+
+    async def handler(websocket: WebSocket) -> None:
+        if error is not None:
+            raise error
+        await websocket.close(4000)
+
+    await converse(conducted(handling(handler)))
+    assert told(caplog) == [text]
+    caplog.clear()
+    peer = Peer(disconnect(1006))
+    await conducted(handling(WebSocket.accept))(websocket_scope(), peer.receive, peer.send)
+    assert told(caplog) == ["left /: the client left before there was an answer"]
+
+
 # --- Clean-ups -------------------------------------------------------------------------------------------------------
 
 
@@ -537,7 +809,7 @@ async def test_http_debug_names_the_type_of_a_fault() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise ValueError("secret")
 
-    peer = await converse(conducted(app, debug=True), scope=HTTP)
+    peer = await converse(conducted(app, Watch(Demands(), debug=True)), scope=HTTP)
     assert status_and_body(peer) == (500, b"Internal Server Error: ValueError")
 
 

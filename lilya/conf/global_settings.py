@@ -38,6 +38,10 @@ class Settings:
     lifespan: Any = None
     logging_config: Any = None
     serializer_config: Any = None
+    origins: Any = None
+    limits: Any = None
+    drain: Any = None
+    instruments: Sequence[Any] = ()
 
     def __init__(self, **values: Any) -> None:
         for name, value in values.items():

@@ -20,8 +20,10 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from lilya import _errors
+from lilya import _log
 from lilya._endpoints import MOUNTS, Mount, Prepared
+from lilya._policy import Demands
+from lilya._watch import POLICY
 from lilya._wire import WIRE
 from lilya.datastructures import URL
 from lilya.enums import Match
@@ -80,11 +82,15 @@ class Branch:
         handed_on: For a mount: gives the maps of dependencies that the application inside sees, as they are now.
         behind: What is told, at startup, the chain of mounts around it, and raises what is wrong with it.
         redirect_slashes: Whether HTTP may be redirected to this route's spelling of the trailing slash.
+        demands: What the route, or the mount, and the includes around it demand of a WebSocket.
+        admits: No route of ours is behind it, so that it is here that a WebSocket is let in.
     """
 
     __slots__ = (
+        "admits",
         "app",
         "behind",
+        "demands",
         "handed_on",
         "kind",
         "methods",
@@ -112,7 +118,11 @@ class Branch:
         handed_on: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
         behind: Prepared | None = None,
         redirect_slashes: bool = True,
+        demands: tuple[Demands, ...] = (),
+        admits: bool = False,
     ) -> None:
+        self.demands = demands
+        self.admits = admits
         self.pattern = pattern
         self.kind = kind
         self.app = app
@@ -245,6 +255,11 @@ class RouteTable:
             params.pop(REST, None)
             child[MOUNTS] = (*scope.get(MOUNTS, ()), branch)
             child["dependencies"] = [*scope.get("dependencies", ()), *branch.dependencies]
+            if branch.demands and not branch.admits and child["type"] == "websocket":
+                policy = scope.get(POLICY) or scope[WIRE].watch.policy
+                for demands in branch.demands:
+                    policy = demands.applied_to(policy)
+                child[POLICY] = policy
         return child
 
     async def _answered(
@@ -254,6 +269,9 @@ class RouteTable:
         wire = scope[WIRE]
         # The layers around this table learn which route it was, and so do the logs.
         scope.update(branch.tell)
+        if branch.admits and scope["type"] == "websocket":
+            wire.route = _full_template(branch, scope)
+            wire.watch.admit(wire, branch.demands, scope)
         if self.owns_scope and not branch.prefix and not branch.mount:
             child = scope
             child["path_params"] = params
@@ -270,7 +288,7 @@ class RouteTable:
             if wire.answered:
                 return True
             if scope["type"] == "websocket" and not branch.mount:
-                _errors.report_unanswered(scope, wire.id)
+                _log.report_unanswered(scope, wire.id)
         finally:
             if branch.mount:
                 scope.update({key: child[key] for key in branch.tell})
@@ -352,6 +370,13 @@ def _hides(earlier: Branch, later: Branch) -> bool:
     if later.mount and not earlier.mount:
         return False
     return earlier.methods is None or (later.methods is not None and later.methods <= earlier.methods)
+
+
+def _full_template(branch: Branch, scope: Scope) -> str:
+    template = branch.pattern.template
+    for mount in reversed(scope.get(MOUNTS, ())):
+        template = mount.pattern.template.rstrip("/") + template
+    return template
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

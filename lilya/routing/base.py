@@ -11,7 +11,9 @@ from lilya._define import listed
 from lilya._endpoints import Mount
 from lilya._importer import import_string
 from lilya._layers import Layers
+from lilya._policy import Demands
 from lilya._session import conduct
+from lilya._watch import Watch, new_watch
 from lilya._wire import WIRE
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured
@@ -103,10 +105,12 @@ class Around:
         within: The prefix of the mounts around, down to where `prefix` begins; for messages.
         reported: See `RouteTable`.
         watcher: Whose table it is.
+        demands: What the includes that have no table of their own demand of a WebSocket.
     """
 
     __slots__ = (
         "app_dependencies",
+        "demands",
         "include_dependencies",
         "overrides",
         "prefix",
@@ -126,7 +130,9 @@ class Around:
         within: str = "",
         reported: set[tuple[str, str]] | None = None,
         watcher: Watcher | None = None,
+        demands: tuple[Demands, ...] = (),
     ) -> None:
+        self.demands: tuple[Demands, ...] = demands
         self.prefix: Pattern = prefix or parse_pattern("", allow_empty=True)
         self.app_dependencies: tuple[Mapping[str, Any], ...] = app_dependencies
         self.include_dependencies: tuple[Mapping[str, Any], ...] = include_dependencies
@@ -154,7 +160,13 @@ class Around:
         )
 
     def inside(
-        self, prefix: Pattern, dependencies: Mapping[str, Any], redirect_slashes: bool, *, own_table: bool = False
+        self,
+        prefix: Pattern,
+        dependencies: Mapping[str, Any],
+        redirect_slashes: bool,
+        *,
+        demands: Demands | None = None,
+        own_table: bool = False,
     ) -> Around:
         """What surrounds the routes of an include here; one with its own table begins a new prefix."""
         joined = self.prefix.joined(prefix)
@@ -167,7 +179,13 @@ class Around:
             self.within + joined.template if own_table else self.within,
             self.reported,
             self.watcher,
+            # Those of a mount are applied by its branch.
+            () if own_table else self.demanding(demands),
         )
+
+    def demanding(self, demands: Demands | None) -> tuple[Demands, ...]:
+        """What is demanded inside, from the outside in."""
+        return (*self.demands, demands) if demands is not None else self.demands
 
 
 class BasePath:
@@ -176,7 +194,8 @@ class BasePath:
     name: str | None
     layers: Layers
     dependencies: Mapping[str, Any]
-    _alone: RouteTable | None = None
+    demands: Demands | None = None
+    _alone: tuple[RouteTable, Watch] | None = None
 
     def branches(self, around: Around) -> Iterator[Branch]:
         """The entries of this route in the table of the router around it."""
@@ -199,11 +218,12 @@ class BasePath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve this one route as an application."""
         if self._alone is None:
-            self._alone = RouteTable(self.branches(Around()))
+            self._alone = RouteTable(self.branches(Around())), new_watch()
         scope = {**scope}
         if WIRE not in scope:
             scope.pop("app_root_path", None)
-        await conduct(self._alone, scope, receive, send)
+        table, watch = self._alone
+        await conduct(table, scope, receive, send, watch)
 
 
 class Mountable:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lilya._endpoints import MOUNTS
 from lilya._importer import import_string
 from lilya._layers import HANDLERS, Layers, compose
-from lilya._wire import WIRE
+from lilya._watch import POLICY, demanded
+from lilya._wire import WIRE, wire_of
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._pattern import Pattern, parse_pattern
@@ -24,7 +25,10 @@ from lilya.routing.base import (
     describe,
     find_path,
 )
-from lilya.types import ASGIApp, ExceptionHandlers, Receive, Scope, Send
+from lilya.types import ASGIApp, ExceptionHandlers, OriginsSetting, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from lilya.limits import Limits
 
 __all__ = ["Include"]
 
@@ -43,6 +47,8 @@ class Include(BasePath):
         pattern: The name of that list; `route_patterns` by default.
         name: Prefix of the names inside, as in `path_for("name:inner")`; without one the names stay as they are.
         dependencies: Seen by everything inside, a mounted application included.
+        limits: `Limits` for the WebSockets inside; those of a route inside win, field by field.
+        origins: Which web pages may open a WebSocket inside; those of a route inside win.
 
     Raises:
         AssertionError: The path does not start with "/".
@@ -68,6 +74,8 @@ class Include(BasePath):
         include_in_schema: bool = True,
         deprecated: bool | None = False,
         redirect_slashes: bool = True,
+        limits: Limits | None = None,
+        origins: OriginsSetting | None = None,
     ) -> None:
         self.pattern: Pattern = _parse_prefix(path)
         where = describe(self, path)
@@ -86,6 +94,7 @@ class Include(BasePath):
         self.include_in_schema = include_in_schema
         self.deprecated = deprecated
         self.redirect_slashes = redirect_slashes
+        self.demands = demanded(limits, origins)
         self.dependencies: Mapping[str, Any] = dict(dependencies or {})
         self.layers: Layers = Layers(
             middleware=middleware,
@@ -110,7 +119,7 @@ class Include(BasePath):
     def branches(self, around: Around) -> Iterator[Branch]:
         if self._routes is not None and not self.layers:
             around.watch(self._routes)
-            inside = around.inside(self.pattern, self.dependencies, self.redirect_slashes)
+            inside = around.inside(self.pattern, self.dependencies, self.redirect_slashes, demands=self.demands)
             for route in self._routes:
                 yield from route.branches(inside)
             return
@@ -181,6 +190,8 @@ def mount_branches(
             handed_on=tuple if table is not None else inside.handed_on,
             behind=table or (app if isinstance(app, Mountable) else None),
             redirect_slashes=inside.redirect_slashes,
+            demands=around.demanding(route.demands),
+            admits=foreign,
         )
 
 
@@ -199,7 +210,10 @@ class _Foreign:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        ours = ("app_root_path", "router", WIRE, MOUNTS, HANDLERS)
+        wire = wire_of(scope)
+        if wire is not None and wire.policy.user_gates:
+            wire.watch.admit_user(wire, scope)
+        ours = ("app_root_path", "router", WIRE, MOUNTS, HANDLERS, POLICY)
         inner = {key: value for key, value in scope.items() if key not in ours}
         await self.app(inner, receive, send)
 

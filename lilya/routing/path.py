@@ -71,6 +71,8 @@ class HandlerPath(BasePath):
                 prefix=depth,
                 behind=endpoint,
                 redirect_slashes=around.redirect_slashes,
+                demands=around.demanding(self.demands),
+                admits=self.kind == "websocket",
             )
 
     def path_for(self, name: str, /, **path_params: Any) -> URLPath:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lilya._define import listed
 from lilya._endpoints import Mount
 from lilya._layers import Layers, compose
 from lilya._lifespan import check_lifespan, from_hooks, serve_lifespan
+from lilya._policy import Demands
 from lilya._session import conduct, conduct_websocket
-from lilya._shared import SharedValues
-from lilya._wire import WIRE, Wire
+from lilya._watch import POLICY, Watch, demanded, new_watch
+from lilya._wire import WIRE
 from lilya.enums import Event
 from lilya.exceptions import ImproperlyConfigured
+from lilya.instruments import Instrument
 from lilya.routing._table import Branch, RouteTable, forget
 from lilya.routing.base import Around, BasePath, Mountable, RouteList, checked_routes
 from lilya.routing.host import Host
 from lilya.routing.include import Include
 from lilya.routing.path import Path
 from lilya.routing.websocket import WebSocketPath
-from lilya.serializers import Serializer, serializer
-from lilya.types import ASGIApp, ExceptionHandlers, Lifespan, LifespanEvent, Receive, Scope, Send
+from lilya.types import ASGIApp, ExceptionHandlers, Lifespan, LifespanEvent, OriginsSetting, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from lilya.drain import Drain
+    from lilya.limits import Limits
 
 __all__ = ["BaseRouter", "Router", "RoutingMethodsMixin"]
 
@@ -46,6 +51,9 @@ class RoutingMethodsMixin:
         dependencies: Mapping[str, Any] | None = None,
         before_request: Iterable[Callable[..., Any]] | None = None,
         after_request: Iterable[Callable[..., Any]] | None = None,
+        *,
+        limits: Limits | None = None,
+        origins: OriginsSetting | None = None,
         **options: Any,
     ) -> Callable[[Handler], Handler]:
         """
@@ -65,6 +73,8 @@ class RoutingMethodsMixin:
                 dependencies,
                 before_request,
                 after_request,
+                limits=limits,
+                origins=origins,
                 **options,
             )
             return handler
@@ -131,6 +141,9 @@ class RoutingMethodsMixin:
         dependencies: Mapping[str, Any] | None = None,
         before_request: Iterable[Callable[..., Any]] | None = None,
         after_request: Iterable[Callable[..., Any]] | None = None,
+        *,
+        limits: Limits | None = None,
+        origins: OriginsSetting | None = None,
         **options: Any,
     ) -> None:
         """Add a WebSocket route; arguments as for `WebSocketPath`."""
@@ -145,6 +158,8 @@ class RoutingMethodsMixin:
                 dependencies=dependencies,
                 before_request=before_request,
                 after_request=after_request,
+                limits=limits,
+                origins=origins,
                 **options,
             )
         )
@@ -203,6 +218,9 @@ class Router(Mountable, RoutingMethodsMixin):
         lifespan: Instead of both: a context manager made by `lifespan(app)`.
         middleware, permissions, exception_handlers, before_request, after_request: The layers around all routes.
         dependencies: By argument name, for all handlers.
+        limits: `Limits` for all WebSockets; those of an include or a route inside win, field by field.
+        origins: Which web pages may open a WebSocket: "same" (the default of the outermost one), "*" or a list.
+        instruments: Who is told what happens to connections, if this router is the outermost application.
 
     Raises:
         ImproperlyConfigured: A `lifespan` together with hooks, or something among `routes` that is no route.
@@ -227,6 +245,9 @@ class Router(Mountable, RoutingMethodsMixin):
         include_in_schema: bool = True,
         deprecated: bool | None = None,
         is_sub_router: bool = False,
+        limits: Limits | None = None,
+        origins: OriginsSetting | None = None,
+        instruments: Iterable[Instrument] | None = None,
     ) -> None:
         self._routes = checked_routes("routes", routes)
         self.redirect_slashes = redirect_slashes
@@ -250,7 +271,9 @@ class Router(Mountable, RoutingMethodsMixin):
             after_request=after_request,
         )
         self.router: Router = self
-        self.shared: SharedValues = SharedValues()
+        # What is demanded where this router is mounted; alone, it has a watch of its own.
+        self.demands: Demands | None = demanded(limits, origins)
+        self.watch: Watch = new_watch(limits, origins, listed("instruments", instruments))
         self._entry: ASGIApp | None = None
         self._table = RouteTable(())
         self._routes.watchers.add(self)
@@ -276,14 +299,14 @@ class Router(Mountable, RoutingMethodsMixin):
             return
         await self.serve(scope if WIRE in scope else {**scope}, receive, send)
 
-    def serve(
-        self, scope: Scope, receive: Receive, send: Send, debug: bool = False, codec: Serializer = serializer
-    ) -> Awaitable[None]:
-        """Serve one connection whose scope is ours to change; `debug` and `codec` as for `conduct`."""
+    def serve(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Serve one connection whose scope is ours to change."""
         entry = self._entry
         if entry is None:
             entry = self._compile()
         if WIRE in scope:
+            if self.demands is not None and scope["type"] == "websocket":
+                scope[POLICY] = self.demands.applied_to(scope.get(POLICY) or scope[WIRE].watch.policy)
             return entry(scope, receive, send)
         # A foreign application around us means something else by it.
         if "app_root_path" in scope:
@@ -294,13 +317,15 @@ class Router(Mountable, RoutingMethodsMixin):
             self.served = True
         scope["router"] = self
         if scope["type"] == "websocket":
-            return conduct_websocket(entry, scope, Wire(receive, send, codec, self.shared), debug)
-        return conduct(entry, scope, receive, send, debug, codec, self.shared)
+            return conduct_websocket(entry, scope, self.watch.wire(receive, send), self.watch)
+        return conduct(entry, scope, receive, send, self.watch)
 
-    async def serve_lifespan(self, app: Any, scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve_lifespan(
+        self, app: Any, scope: Scope, receive: Receive, send: Send, drain: Drain | None = None
+    ) -> None:
         """Run startup and shutdown for `app`, which is this router or the application around it."""
         lifespan = self._lifespan or from_hooks(self.on_startup, self.on_shutdown)
-        await serve_lifespan(lifespan, app, scope, receive, send, prepare=self.prepare, close=self.shared.aclose)
+        await serve_lifespan(lifespan, app, scope, receive, send, prepare=self.prepare, watch=self.watch, drain=drain)
 
     def outdate(self, routes: RouteList) -> None:
         """Compile again before the next connection: one of the lists of routes has changed."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lilya._layers import Layers
+from lilya._watch import demanded
 from lilya.routing.path import HandlerPath
-from lilya.types import ExceptionHandlers
+from lilya.types import ExceptionHandlers, OriginsSetting
+
+if TYPE_CHECKING:
+    from lilya.limits import Limits
 
 __all__ = ["WebSocketPath", "WebSocketRoute"]
 
@@ -24,6 +28,8 @@ class WebSocketPath(HandlerPath):
         handler: A function, a controller class, any ASGI application, or the import path of one.
         name: For `path_for`; the function's name by default.
         dependencies: By argument name: `Provide`, a callable or a value.
+        limits: `Limits` of this route; what they name wins over those around it.
+        origins: Which web pages may open it: "same", "*" or a list; wins over those around it.
 
     Raises:
         AssertionError: The path does not start with "/", or names an unknown type.
@@ -46,7 +52,10 @@ class WebSocketPath(HandlerPath):
         dependencies: Mapping[str, Any] | None = None,
         before_request: Iterable[Callable[..., Any]] | None = None,
         after_request: Iterable[Callable[..., Any]] | None = None,
+        limits: Limits | None = None,
+        origins: OriginsSetting | None = None,
     ) -> None:
+        self.demands = demanded(limits, origins)
         super().__init__(
             path,
             handler,

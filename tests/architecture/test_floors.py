@@ -43,6 +43,7 @@ FLOORS: Mapping[str, int] = {
     "routing.host": 5,
     "routing.router": 5,
     "_lifespan": 5,
+    "_shutdown": 5,
     "_signals": 5,
     # 4  Wrapping
     "_layers": 4,
@@ -52,6 +53,7 @@ FLOORS: Mapping[str, int] = {
     "controllers": 4,
     "_define": 4,
     "_watch": 4,
+    "_log": 4,
     "protocols.*": 4,
     # 3  Connections
     "websockets": 3,
@@ -64,6 +66,8 @@ FLOORS: Mapping[str, int] = {
     "_files": 3,
     "_wire": 3,
     "_inbox": 3,
+    "_tasks": 3,
+    "_suspended": 1,
     # 2  Engines
     "_state": 2,
     "_plan": 2,
@@ -107,20 +111,10 @@ FLOORS: Mapping[str, int] = {
 LATER = frozenset(
     {
         "__main__",
-        "_gates",
-        "_inbox",
-        "_policy",
-        "_signals",
-        "_watch",
-        "_origins",
         "asyncapi.*",
         "channels.*",
         "cli.*",
-        "drain",
-        "instruments",
-        "limits",
         "messages.*",
-        "observability.*",
         "server.*",
     }
 )
@@ -133,6 +127,8 @@ THIRD_PARTY: Mapping[str, tuple[str, ...]] = {
     "orjson": ("serializers",),
     "httpx": ("testclient.*",),
     "redis": ("channels.redis",),
+    "prometheus_client": ("observability.prometheus",),
+    "opentelemetry": ("observability.opentelemetry",),
     "uvicorn": ("server.*", "cli.*"),
     "websockets": ("server.*",),
     "h11": ("server.*",),

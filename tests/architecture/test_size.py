@@ -5,11 +5,13 @@ from collections.abc import Iterator, Mapping
 
 from tests.architecture.test_floors import MODULES, TREES, floor_of
 
-CORE_LINES = 11_000
+CORE_LINES = 12_000
 FUNCTION_LINES = 60
 
 # Functions longer than a screen, each with the reason why it is easier to read in one piece.
-LONG_FUNCTIONS: Mapping[str, str] = {}
+LONG_FUNCTIONS: Mapping[str, str] = {
+    "lilya.apps:Lilya.__init__": "half of it is the list of arguments, one to a line, and the rest hands them on",
+}
 
 
 def find_functions(module: str, node: ast.AST, prefix: str = "") -> Iterator[tuple[str, int]]:

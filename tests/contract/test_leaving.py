@@ -6,8 +6,6 @@ A client library would close properly; here the client does what a browser tab, 
 
 import logging
 import queue
-import socket
-import struct
 from collections.abc import Iterator
 
 import pytest
@@ -16,13 +14,8 @@ from lilya.apps import Lilya
 from lilya.requests import Request
 from lilya.routing import Path, WebSocketPath
 from lilya.websockets import WebSocket
+from tests.support.rawsocket import RawSocket
 from tests.support.servers import WS_PROTOCOLS, RunningServer, serve
-
-HANDSHAKE = (
-    b"GET /feed HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-)
-CLOSE_1000 = b"\x88\x82\0\0\0\0\x03\xe8"  # masked with zeros
 
 # Reached only if something hangs.
 SECONDS = 10
@@ -58,11 +51,11 @@ def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
         yield running
 
 
-def dial(server: RunningServer, request: bytes) -> socket.socket:
-    """A connection on which this has been sent."""
-    client = socket.create_connection(("127.0.0.1", server.port), SECONDS)
-    client.sendall(request)
-    return client
+def is_served(server: RunningServer) -> bool:
+    """Whether the server goes on serving others."""
+    with RawSocket(server) as client:
+        client.write(b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        return client.read_answer().status == 404
 
 
 def faults(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -75,18 +68,15 @@ def test_client_that_leaves_a_handler_which_only_sends_ends_it(
     server: RunningServer, caplog: pytest.LogCaptureFixture, leaves: str
 ) -> None:
     """The server notices although its `send` never waits, and goes on serving others."""
-    with caplog.at_level(logging.INFO, "lilya"), dial(server, HANDSHAKE) as client:
-        assert client.recv(1 << 16).startswith(b"HTTP/1.1 101")
+    with caplog.at_level(logging.INFO, "lilya"), RawSocket(server) as client:
+        assert client.handshake("/feed").status == 101
         if leaves == "closes":
-            client.sendall(CLOSE_1000)
-            while client.recv(1 << 16):
-                pass
+            client.close(1000)
+            client.read_to_end()
         else:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
+            client.rst()
         assert type(ended.get(timeout=SECONDS)).__name__ == "WebSocketDisconnect"
-        with dial(server, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n") as other:
-            assert other.recv(1 << 16).startswith(b"HTTP/1.1 404")
+        assert is_served(server)
     assert faults(caplog) == []
 
 
@@ -96,10 +86,10 @@ def test_client_that_leaves_in_the_middle_of_its_request_is_no_error(
     """It promised 100 bytes and sent three: one line of INFO, and nothing from the server."""
     head = b"POST /upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc"
     with caplog.at_level(logging.INFO, "lilya"):
-        dial(server, head).close()
+        with RawSocket(server) as client:
+            client.write(head)
         assert type(ended.get(timeout=SECONDS)).__name__ == "ClientDisconnect"
-        with dial(server, b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n") as other:
-            assert other.recv(1 << 16).startswith(b"HTTP/1.1 404")
+        assert is_served(server)
     assert faults(caplog) == []
     lines = [record.getMessage() for record in caplog.records if record.name == "lilya"]
     assert lines == ["http /upload: The client left before its request was read to the end."]

@@ -328,7 +328,7 @@ class NotAnApp:
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
-        (Unbuildable, "The middleware Unbuildable cannot be built as Unbuildable(app, *(), **{}): "),
+        (Unbuildable, "The middleware Unbuildable cannot be built with the arguments that were declared for it: "),
         (NotAnApp, "The middleware NotAnApp is not an ASGI application: give it"),
     ],
 )

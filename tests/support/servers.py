@@ -1,25 +1,40 @@
 """
-Real servers for tests: uvicorn in a thread of this process, or in a process of its own.
+Real servers for tests: uvicorn in a thread of this process, or any of the ASGI servers in a process of its own.
 
-Both bind port 0 and are entered when the server listens, by waiting for it to say so: no polling, no fixed ports.
+All listen on a port that the system chose, and are entered when the server listens, by waiting for it to say so: no
+polling, no fixed ports.
 """
 
 import asyncio
 import contextlib
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import uvicorn
 
-__all__ = ["ROOT", "WS_PROTOCOLS", "RunningFile", "RunningServer", "serve", "serve_file"]
+from tests.support.reports import Reports
+
+__all__ = [
+    "ROOT",
+    "SERVERS",
+    "WS_PROTOCOLS",
+    "RunningFile",
+    "RunningProcess",
+    "RunningServer",
+    "run_server",
+    "serve",
+    "serve_file",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,7 +71,7 @@ class _Server(uvicorn.Server):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopped = asyncio.Event()
 
-    async def startup(self, sockets: list[socket] | None = None) -> None:
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=sockets)
         self._loop = asyncio.get_running_loop()
         self.listening.set_result(self.servers[0].sockets[0].getsockname()[1])
@@ -112,69 +127,146 @@ def serve(app: Any, **uvicorn_options: Any) -> Iterator[RunningServer]:
             raise RuntimeError(f"uvicorn did not stop within {SHUTDOWN_SECONDS} s: {app!r} holds it")
 
 
-class RunningFile(RunningServer):
-    """A file served in a process of its own; `log()` is what it wrote so far."""
+@dataclass(frozen=True)
+class Command:
+    """
+    How a server is started, the way its users do it, with `{port}` for the port.
 
-    __slots__ = ("_lines",)
+    Attributes:
+        words: What follows `python -m`; the name of the application and further options come after it.
+        listens: What the server writes when it listens; a group is the port.
+        chooses: Port 0 lets it choose a port, and it says which. Else it is given one that is reserved for it.
+    """
 
-    def __init__(self, port: int, lines: list[str]) -> None:
+    words: tuple[str, ...]
+    listens: str
+    chooses: bool = True
+
+
+def _uvicorn(ws: str) -> Command:
+    # One second for handlers that are still there at the end.
+    words = ("uvicorn", "--host", "127.0.0.1", "--port", "{port}", "--no-use-colors", "--ws", ws)
+    return Command((*words, "--timeout-graceful-shutdown", "1"), r"running on http://127\.0\.0\.1:(\d+)")
+
+
+SERVERS = {
+    "uvicorn": _uvicorn("websockets-sansio"),
+    "uvicorn-wsproto": _uvicorn("wsproto"),
+    "hypercorn": Command(
+        ("hypercorn", "--bind", "127.0.0.1:{port}", "--graceful-timeout", "1"),
+        r"Running on http://127\.0\.0\.1:(\d+)",
+    ),
+    "granian": Command(
+        ("granian", "--interface", "asgi", "--host", "127.0.0.1", "--port", "{port}", "--workers-kill-timeout", "2"),
+        r"Started worker-1",
+        chooses=False,
+    ),
+    "daphne": Command(
+        ("daphne", "-b", "127.0.0.1", "-p", "{port}"),
+        r"Listening on TCP address 127\.0\.0\.1:(\d+)",
+    ),
+}
+
+
+class RunningProcess(RunningServer):
+    """
+    A server in a process of its own.
+
+    Attributes:
+        reports: What the application in it reports (`tests.support.reports`).
+        pid: The number of the process; of its first one, where it has several.
+    """
+
+    __slots__ = ("pid", "reports")
+
+    def __init__(self, port: int, pid: int, reports: Reports) -> None:
         super().__init__(port)
-        self._lines = lines
+        self.pid = pid
+        self.reports = reports
 
     def log(self) -> str:
-        """Everything the process has written, complete once the block has been left."""
-        return "".join(self._lines)
+        """Everything the server has written, complete once the block has been left."""
+        return self.reports.log()
+
+
+RunningFile = RunningProcess
+
+
+@contextlib.contextmanager
+def run_server(
+    name: str, app: str, *options: str, env: Mapping[str, str] | None = None, cwd: Path = ROOT
+) -> Iterator[RunningProcess]:
+    """
+    Serve an application by its name, `module:attribute`, in a process of its own until the block ends.
+
+    Args:
+        name: One of `SERVERS`.
+        options: Further options of the server's command line.
+        env: Comes on top of this process's environment.
+        cwd: Where the modules are; those of this repository are found everywhere.
+
+    Raises:
+        RuntimeError: The process ended before it listened (the message holds what it wrote), or did not end in time.
+    """
+    command = SERVERS[name]
+    with contextlib.ExitStack() as stack:
+        port = 0 if command.chooses else stack.enter_context(_reserved_port())
+        process = subprocess.Popen(
+            [sys.executable, "-m", *(word.format(port=port) for word in command.words), app, *options],
+            cwd=cwd,
+            # `lilya` comes from this checkout even where it is not installed.
+            env={**os.environ, "PYTHONPATH": f"{cwd}:{ROOT}", "PYTHONUNBUFFERED": "1", **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,  # a server may start workers; all of them are ended together
+        )
+        assert process.stdout is not None  # asked for above
+        output = stack.enter_context(process.stdout)
+        reports = Reports()
+        try:
+            found = _wait_for_line(output, command.listens, reports)
+            stack.enter_context(reports.reading(output, f"log of {name}", SHUTDOWN_SECONDS))
+            yield RunningProcess(int(found[1]) if command.chooses else port, process.pid, reports)
+        finally:
+            _end(process)
 
 
 @contextlib.contextmanager
 def serve_file(
     path: str | Path, *, app: str = "app", env: Mapping[str, str] | None = None, options: tuple[str, ...] = ()
-) -> Iterator[RunningFile]:
+) -> Iterator[RunningProcess]:
     """
     Serve `app` of a Python file the way a user does, `python -m uvicorn`, in a process of its own until the block ends.
 
-    `path` is relative to the root of the repository, `env` comes on top of this process's environment, and `options`
-    are uvicorn's command-line options.
+    `path` is relative to the root of the repository, the rest is as for `run_server`.
 
     Raises:
         RuntimeError: the process ended before it listened; the message holds what it wrote.
     """
     file = ROOT / path
-    command = [sys.executable, "-m", "uvicorn", f"{file.stem}:{app}", "--app-dir", str(file.parent)]
-    command += ["--host", "127.0.0.1", "--port", "0", "--no-use-colors", *options]
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        # `lilya` comes from this checkout even where it is not installed.
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-    )
-    assert process.stdout is not None  # asked for above
-    lines: list[str] = []
-    reader: threading.Thread | None = None
-    with process.stdout as output:
-        try:
-            port = _wait_for_port(output, lines)
-            # The pipe must be emptied for as long as the process lives: a full one would stop it at its next log line.
-            reader = threading.Thread(target=lines.extend, args=(output,), name=f"log of {file.name}", daemon=True)
-            reader.start()
-            yield RunningFile(port, lines)
-        finally:
-            _end(process)
-            if reader is not None:
-                reader.join(SHUTDOWN_SECONDS)
+    with run_server("uvicorn", f"{file.stem}:{app}", *options, env=env, cwd=file.parent) as server:
+        yield server
 
 
-def _wait_for_port(output: Iterator[str], lines: list[str]) -> int:
+@contextlib.contextmanager
+def _reserved_port() -> Iterator[int]:
+    """A port that nobody else gets, for a server that shares it: it must set SO_REUSEPORT, and alone listens on it."""
+    with socket.socket() as reserving:
+        reserving.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        reserving.bind(("127.0.0.1", 0))
+        yield reserving.getsockname()[1]
+
+
+def _wait_for_line(output: Iterator[str], pattern: str, reports: Reports) -> re.Match[str]:
     for line in output:
-        lines.append(line)
-        if found := re.search(r"running on http://127\.0\.0\.1:(\d+)", line):
-            return int(found[1])
-    raise RuntimeError("the process ended before it listened:\n" + "".join(lines))
+        reports.feed_line(line)
+        if found := re.search(pattern, line):
+            return found
+    raise RuntimeError("the process ended before it listened:\n" + reports.log())
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -182,6 +274,9 @@ def _end(process: subprocess.Popen[str]) -> None:
     try:
         process.wait(SHUTDOWN_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
         raise RuntimeError(f"{process.args!r} did not end within {SHUTDOWN_SECONDS} s of SIGTERM") from None
+    finally:
+        # Also workers that outlived their parent; there is nothing left to kill as a rule.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,454 @@
+"""
+Who looks after the open connections of an application.
+
+A handler that sits in `receive` learns from the server that its client has left; whoever else must be looked after:
+
+- who only sends, or only computes, gets somebody who reads ahead (`lilya._inbox`), and is told by its next call;
+- who does neither for a while after its client left is cancelled;
+- who reaches a limit in time, whose credentials expire, or who waits for a client that takes nothing any more, is
+  ended.
+
+One timer for all connections of an event loop does this, a few times a second. A connection costs nothing for it but
+its place in a table, and a message nothing at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from lilya import _errors, _log
+from lilya._gates import RETRY_SECONDS, TokenBucket, enter_gates, leave_gates
+from lilya._inbox import Inbox
+from lilya._origins import Origins
+from lilya._policy import Demands, Policy
+from lilya._shared import SharedValues
+from lilya._state import CONNECTED
+from lilya._suspended import is_waiting
+from lilya._wire import Wire
+from lilya.exceptions import HTTPException, WebSocketDisconnect
+from lilya.instruments import ConnectionInfo, Instrument, Stats, Tally, tell, wants_messages
+from lilya.serializers import Serializer, serializer
+from lilya.types import Message, Receive, Scope, Send
+
+__all__ = ["POLICY", "Watch", "demanded", "new_watch", "refusal"]
+
+# Where the scope holds the policy of the mounts it came through.
+POLICY = "lilya.policy"
+
+# Seconds between two looks at a connection, and how long its handler must have been away from `receive` until somebody
+# reads ahead for it: well below the 20 seconds after which servers ask whether the client is still there.
+PERIOD = 0.25
+
+# However close the next deadline is, a look at all connections is no more often than this.
+SHORTEST = 0.01
+
+
+class Watch:
+    """
+    The connections of one application: what they are held to, how many there are, and who must be told.
+
+    Args:
+        demands: What the application declares for all of them.
+        instruments: Who is told what happens.
+        debug: Tell the peer the type of an unexpected exception.
+        codec: How WebSockets read and write JSON.
+
+    Attributes:
+        shared: The values of dependencies of scope "app".
+        draining: The application is shutting down: new handshakes are refused.
+        tally: The counts of `Lilya.stats`.
+    """
+
+    def __init__(
+        self,
+        demands: Demands,
+        instruments: Iterable[Instrument] = (),
+        debug: bool = False,
+        codec: Serializer = serializer,
+    ) -> None:
+        self.policy: Policy = demands.applied_to(None)
+        self.debug = debug
+        self.codec = codec
+        self.shared = SharedValues()
+        self.instruments: tuple[Instrument, ...] = tuple(instruments)
+        self._listening = tuple(instrument for instrument in self.instruments if wants_messages(instrument))
+        self.tally = Tally()
+        self.draining = False
+        self.crowded = 0
+        self._rounds: dict[asyncio.AbstractEventLoop | None, _Round] = {}
+
+    @property
+    def wires(self) -> list[Wire]:
+        """The connections that there are now, those included whose handler has yet to end."""
+        return [wire for round_ in self._rounds.values() for wire in round_.wires]
+
+    def stats(self) -> Stats:
+        """The counts as they are now."""
+        snapshot = self.tally.snapshot()
+        wires = self.wires
+        return snapshot._replace(
+            received=snapshot.received + sum(int(wire.received) for wire in wires),
+            sent=snapshot.sent + sum(wire.sent for wire in wires),
+        )
+
+    # -- one connection ------------------------------------------------------------------------------------------
+
+    def wire(self, receive: Receive, send: Send) -> Wire:
+        """The `Wire` of a new connection, with those in between who are to be told about each message."""
+        wire = Wire(receive, send, self.codec, self.shared)
+        if not self._listening:
+            return wire
+
+        async def received() -> Message:
+            message = await receive()
+            if message["type"] == "websocket.receive":
+                tell(self._listening, "received", wire.info, *_measured(message))
+            return message
+
+        async def sent(message: Message) -> None:
+            await send(message)
+            if message["type"] == "websocket.send":
+                tell(self._listening, "sent", wire.info, *_measured(message))
+
+        wire.raw_receive, wire.raw_send = received, sent
+        return wire
+
+    def enter(self, wire: Wire, scope: Scope) -> None:
+        """A handshake has arrived."""
+        wire.watch = self
+        wire.scope = scope
+        wire.began = time.monotonic()
+        loop = asyncio._get_running_loop()
+        wire.task = None if loop is None else asyncio.current_task(loop)
+        round_ = self._rounds.get(loop)
+        if round_ is None:
+            round_ = self._rounds[loop] = _Round(self, loop)
+        wire.round = round_
+        round_.wires[wire] = None
+        if round_.timer is None:
+            round_.look_within(PERIOD)
+        if self.instruments:
+            wire.info = ConnectionInfo(id=wire.id, path=scope.get("path", ""), scope=scope)
+            tell(self.instruments, "handshake", wire.info)
+
+    def admit(self, wire: Wire, demands: Sequence[Demands], scope: Scope) -> None:
+        """
+        Let a handshake through to its route, and hold the connection to the policy there.
+
+        Raises:
+            HTTPException: A web page that may not connect, or too many connections.
+        """
+        policy: Policy = scope.get(POLICY) or self.policy
+        for declared in demands:
+            policy = declared.applied_to(policy)
+        wire.hold_to(policy)
+        if policy.origins is not None:
+            why = policy.origins.refusal(scope.get("headers", ()), scope.get("scheme", "ws"))
+            if why is not None:
+                raise refusal(403, "origin", why)
+        most = self.policy.connections
+        if most is not None and len(wire.round.wires) > most:
+            self.crowded += 1
+            why = f"{most} connections are open; Limits(connections=…) allows more"
+            raise refusal(503, "connections", why, {"retry-after": str(1 + self.crowded % RETRY_SECONDS)})
+        if wire.entered:
+            # By a route that let the next one have its turn.
+            leave_gates(wire.entered)
+        if policy.gates:
+            self._pass(wire, policy.gates, scope)
+        if policy.rate is not None:
+            wire.bucket = TokenBucket(policy.rate, policy.burst)
+        if policy.shortest < PERIOD:
+            self.look_soon(wire, policy.shortest)
+
+    def admit_user(self, wire: Wire, scope: Scope) -> None:
+        """The same for the limits per user, when the middleware has found out who it is."""
+        self._pass(wire, wire.policy.user_gates, scope)
+
+    def _pass(self, wire: Wire, gates: Sequence[Any], scope: Scope) -> None:
+        if wire.entered is None:
+            wire.entered = []
+        gate = enter_gates(gates, scope, wire.entered)
+        if gate is not None:
+            why = f"{gate.limit} connections are open; Limits({gate.setting}=…) allows more"
+            raise refusal(gate.status, gate.setting, why, {"retry-after": str(gate.retry_after)})
+
+    def opened(self, wire: Wire) -> None:
+        """The handshake has been accepted."""
+        wire.was_opened = True
+        self.tally.count_open()
+        if _log.connections.isEnabledFor(_log.INFO):
+            _log.log_opened(wire)
+        if self.instruments:
+            wire.info.route = wire.route
+            tell(self.instruments, "opened", wire.info)
+        if wire.bucket is not None:
+            # The time at which a message comes is what counts, not when the handler gets round to it.
+            wire.inbox = Inbox(wire, always=True)
+            wire.inbox.start()
+
+    def leave(self, wire: Wire) -> None:
+        """The handler has ended, and everything has been said."""
+        if wire.entered is not None:
+            leave_gates(wire.entered)
+        tally = self.tally
+        tally.received += int(wire.received)
+        tally.sent += wire.sent
+        if wire.inbox is not None:
+            tally.drops += len(wire.inbox.messages)
+        if wire.was_opened:
+            code = wire.close_code if wire.close_code is not None else 1006
+            tally.count_close(code)
+            if wire.why or wire.cause is not None or _log.connections.isEnabledFor(_log.INFO):
+                _log.log_closed(wire, self._why_closed(wire))
+        else:
+            word, why = _why_refused(wire)
+            tally.count_refusal(word)
+            _log.log_refused(wire, why)
+        if self.instruments:
+            self._tell_end(wire)
+        del wire.round.wires[wire]
+
+    def _tell_end(self, wire: Wire) -> None:
+        info = wire.info
+        info.route = wire.route
+        info.seconds = time.monotonic() - wire.began
+        info.received, info.sent = int(wire.received), wire.sent
+        if wire.was_opened:
+            info.code, info.reason, info.ended_by = wire.close_code, wire.close_reason, wire.ended_by
+            tell(self.instruments, "closed", info)
+        else:
+            info.status, info.cause = wire.refused, _why_refused(wire)[0]
+            tell(self.instruments, "refused", info)
+
+    @staticmethod
+    def _why_closed(wire: Wire) -> str:
+        if wire.why or wire.cause is None:
+            return wire.why
+        if isinstance(wire.cause, WebSocketDisconnect):
+            return ""
+        # A fault has been reported already, with all of it.
+        return type(wire.cause).__name__ if _errors.is_fault(wire.cause) else _log.told(wire.cause)
+
+    def look_soon(self, wire: Wire, seconds: float = 0.0) -> None:
+        """Look at this connection again in so many seconds, if that is sooner than planned."""
+        if wire.round is not None:
+            wire.round.look_within(seconds)
+
+
+class _Round:
+    """The connections of one application in one event loop, and the timer that looks at them."""
+
+    __slots__ = ("_due", "_loop", "timer", "_watch", "wires")
+
+    def __init__(self, watch: Watch, loop: asyncio.AbstractEventLoop | None) -> None:
+        self._watch = watch
+        self._loop = loop
+        self.timer: asyncio.TimerHandle | None = None
+        self._due = math.inf
+        self.wires: dict[Wire, _Vigil | None] = {}
+
+    def look_within(self, seconds: float) -> None:
+        """Look after so many seconds at the latest."""
+        if self._loop is None:
+            return
+        due = time.monotonic() + max(seconds, SHORTEST)
+        if self.timer is not None:
+            if self._due <= due:
+                return
+            self.timer.cancel()
+        self._due = due
+        self.timer = self._loop.call_later(due - time.monotonic(), self._look)
+
+    def _look(self) -> None:
+        self.timer = None
+        if not self.wires:
+            # Nobody is here: the next connection begins a new round, and the loop may go.
+            self._watch._rounds.pop(self._loop, None)
+            return
+        now = time.monotonic()
+        due = now + PERIOD
+        for wire, vigil in list(self.wires.items()):
+            if vigil is None:
+                vigil = self.wires[wire] = _Vigil(wire, now)
+            due = min(due, vigil.look(now))
+        self.look_within(due - time.monotonic())
+
+
+class _Vigil:
+    """What is remembered of one connection between two looks at it."""
+
+    __slots__ = (
+        "arrived",
+        "away_since",
+        "ends_at",
+        "moved_at",
+        "over_since",
+        "received",
+        "sending",
+        "sending_since",
+        "sent",
+        "wire",
+    )
+
+    def __init__(self, wire: Wire, now: float) -> None:
+        self.wire = wire
+        self.received = -1.0
+        self.sent = -1
+        self.arrived = 0
+        self.moved_at = now
+        self.away_since: float | None = None
+        self.over_since: float | None = None
+        self.sending: Any = None
+        self.sending_since = now
+        self.ends_at: float | None = None
+
+    def look(self, now: float) -> float:
+        """Do what is due; the moment at which to look again."""
+        wire = self.wire
+        if wire.task is None:
+            return math.inf  # the handler has ended, and the session is about to
+        if not wire.answered:
+            return self._look_at_handshake(now)
+        if not wire.open:
+            return self._look_at_end(now)
+        moved = wire.received != self.received
+        arrived = 0 if wire.inbox is None else wire.inbox.arrived
+        if moved or wire.sent != self.sent or arrived != self.arrived:
+            self.received, self.sent, self.arrived, self.moved_at = wire.received, wire.sent, arrived, now
+        self._look_at_reading(now, moved)
+        return min(self._look_at_writing(now), self._look_at_time(now))
+
+    def _look_at_handshake(self, now: float) -> float:
+        wire = self.wire
+        limit = wire.policy.accept_timeout
+        if limit is None:
+            return math.inf
+        if now < wire.began + limit:
+            return wire.began + limit
+        wire.verdict = refusal(503, "accept_timeout", f"not accepted after {limit:g} s; Limits(accept_timeout=…)")
+        wire.cancel()
+        return math.inf
+
+    def _look_at_end(self, now: float) -> float:
+        """The conversation is over, the handler is not: give it time, and cancel it if it cannot be told."""
+        wire = self.wire
+        grace = wire.policy.abandon_grace
+        if grace is None or wire.parting is None:
+            return math.inf
+        if self.over_since is None:
+            self.over_since = now
+        if now < self.over_since + grace:
+            return self.over_since + grace
+        wire.why = wire.why or f"the handler did not notice for {grace:g} s and was cancelled"
+        wire.cancel()
+        self.over_since = now
+        return now + grace
+
+    def _look_at_reading(self, now: float, moved: bool) -> None:
+        wire, inbox = self.wire, self.wire.inbox
+        if inbox is not None and inbox.reading:
+            limit = wire.policy.inbox_timeout
+            if not inbox.full or limit is None:
+                inbox.full_since = None
+            elif inbox.full_since is None:
+                inbox.full_since = now
+            elif now >= inbox.full_since + limit:
+                why = f"{len(inbox.messages)} messages wait, and the handler has not received for {limit:g} s"
+                wire.end_soon(1013, "try again later", "limit", f"{why}; Limits(inbox_messages=…, inbox_timeout=…)")
+            return
+        if moved or self.away_since is None or is_waiting(wire.pending):
+            self.away_since = now
+        elif now >= self.away_since + PERIOD and wire.client_state is CONNECTED:
+            if inbox is None:
+                inbox = wire.inbox = Inbox(wire)
+            if inbox.failure is None:
+                inbox.start()
+
+    def _look_at_writing(self, now: float) -> float:
+        wire = self.wire
+        limit = wire.policy.write_timeout
+        if limit is None or not is_waiting(wire.sending):
+            self.sending = None
+            return math.inf
+        if self.sending is not wire.sending:
+            self.sending, self.sending_since = wire.sending, now
+        if now >= self.sending_since + limit:
+            wire.over(1006, "", "limit", f"the client took nothing for {limit:g} s; Limits(write_timeout=…)")
+            wire.interrupt()
+        return self.sending_since + limit
+
+    def _look_at_time(self, now: float) -> float:
+        wire = self.wire
+        policy = wire.policy
+        due = math.inf
+        if policy.idle_timeout is not None:
+            due = self.moved_at + policy.idle_timeout
+            if now >= due:
+                wire.end_soon(1001, "idle", "limit", f"idle for {policy.idle_timeout:g} s; Limits(idle_timeout=…)")
+        if policy.lifetime is not None:
+            if self.ends_at is None:
+                self.ends_at = wire.began + policy.lifetime * _jitter()
+            if now >= self.ends_at:
+                wire.end_soon(1001, "lifetime over", "limit", f"Limits(lifetime={policy.lifetime:g})")
+            due = min(due, self.ends_at)
+        if wire.expires_at is not None:
+            left = wire.expires_at - time.time()
+            if left <= 0:
+                wire.end_soon(4401, "credentials expired", "limit", "expires_at was reached")
+            due = min(due, now + left)
+        return due
+
+
+def demanded(limits: Any, origins: Any) -> Demands | None:
+    """What one level declares, None if it declares nothing; raises `ImproperlyConfigured` for what it cannot be."""
+    if limits is None and origins is None:
+        return None
+    return Demands(limits, Origins(origins) if origins is not None else None)
+
+
+def new_watch(limits: Any = None, origins: Any = None, instruments: Iterable[Instrument] = ()) -> Watch:
+    """The watch of an application that may be the outermost one; pages of the same origin may connect by default."""
+    return Watch(demanded(limits, origins) or Demands(), instruments)
+
+
+def refusal(status: int, cause: str, why: str, headers: dict[str, str] | None = None) -> HTTPException:
+    """
+    The exception for a handshake that is refused before any handler has seen it.
+
+    Args:
+        cause: Why, in a word, for statistics.
+        why: The same for the log, with the setting that would allow it.
+    """
+    return HTTPException(status_code=status, headers=headers, cause=cause, why=why)
+
+
+def _why_refused(wire: Wire) -> tuple[str, str]:
+    """Why a handshake was not accepted: in a word, and in a sentence."""
+    error = wire.cause
+    if wire.ended_by == "client":
+        return "client", "the client left before there was an answer"
+    if error is None:
+        return "handler", "close() before accept()" if wire.closed_by_application else "denied by the handler"
+    if _errors.is_fault(error):
+        return "error", type(error).__name__
+    why = _log.told(error)
+    if isinstance(error, HTTPException):
+        known = {401: "permission", 403: "permission", 404: "not_found"}
+        return error.extra.get("cause") or known.get(error.status_code, "handler"), why
+    return "handler", why
+
+
+def _jitter() -> float:
+    """A number between 0.9 and 1.1, so that connections which began together do not end together."""
+    return 0.9 + 0.2 * int.from_bytes(os.urandom(4)) / 2**32
+
+
+def _measured(message: Message) -> tuple[int, str]:
+    text = message.get("text")
+    return (len(text), "text") if text is not None else (len(message.get("bytes") or b""), "binary")
