@@ -14,17 +14,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from lilya._connection import Connection
 from lilya._importer import import_string
 from lilya._plan import CallPlan, compile_plan
+from lilya._response import make_response
 from lilya._session import finish
 from lilya._signature import where_defined
 from lilya._wire import WIRE, wire_of
 from lilya.exceptions import ImproperlyConfigured
 from lilya.requests import Request
-from lilya.responses import make_response
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
 
@@ -34,14 +34,16 @@ __all__ = ["MOUNTS", "Dispatcher", "Endpoint", "Mount", "Place", "Prepared", "ma
 MOUNTS = "lilya.mounts"
 
 
-class Mount(Protocol):
-    """What a mount contributes to the handlers behind it."""
+if TYPE_CHECKING:
 
-    @property
-    def dependencies(self) -> Sequence[Mapping[str, Any]]: ...
+    class Mount(Protocol):
+        """What a mount contributes to the handlers behind it."""
 
-    @property
-    def param_names(self) -> Sequence[str]: ...
+        @property
+        def dependencies(self) -> Sequence[Mapping[str, Any]]: ...
+
+        @property
+        def param_names(self) -> Sequence[str]: ...
 
 
 class Place:
@@ -84,20 +86,24 @@ class Place:
         )
 
 
-class Prepared(Protocol):
-    """What compiles, at startup, what it needs: an endpoint, and whatever has endpoints inside."""
+if TYPE_CHECKING:
 
-    def prepare(self, mounts: tuple[Mount, ...]) -> None:
-        """Compile what is needed behind these mounts; raises what is wrong with it."""
+    class Prepared(Protocol):
+        """What compiles, at startup, what it needs: an endpoint, and whatever has endpoints inside."""
 
-    def forget(self) -> None:
-        """Compile it anew when it is needed again: what surrounds it has changed."""
+        def prepare(self, mounts: tuple[Mount, ...]) -> None:
+            """Compile what is needed behind these mounts; raises what is wrong with it."""
+
+        def forget(self) -> None:
+            """Compile it anew when it is needed again: what surrounds it has changed."""
 
 
-class Endpoint(Prepared, Protocol):
-    """An ASGI application that can be told at startup what will surround it."""
+if TYPE_CHECKING:
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+    class Endpoint(Prepared, Protocol):
+        """An ASGI application that can be told at startup what will surround it."""
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class _FunctionEndpoint:

@@ -23,6 +23,7 @@ with 500. The text of an exception that is not an answer never reaches the peer.
 from __future__ import annotations
 
 from lilya import _log
+from lilya._response import PlainText, Response
 from lilya._state import CONNECTING
 from lilya._wire import ClientGone
 from lilya.exceptions import (
@@ -34,7 +35,6 @@ from lilya.exceptions import (
     WebSocketException,
 )
 from lilya.requests import ClientDisconnect
-from lilya.responses import PlainText, Response
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
 

@@ -15,7 +15,6 @@ from lilya._response import Headers
 from lilya._streaming import CHUNK_BYTES, StreamingResponse
 from lilya.concurrency import run_in_threadpool
 from lilya.datastructures import Header
-from lilya.enums import MediaType
 from lilya.types import Receive, Scope, Send
 
 __all__ = ["FileResponse"]
@@ -86,7 +85,7 @@ def _guess_type(path: str | os.PathLike[str]) -> str:
 
     media_type, encoding = mimetypes.guess_type(path)
     # The type is that of the content; a .tar.gz sent as application/x-tar would be one that cannot be read.
-    return media_type if media_type and encoding is None else MediaType.OCTET.value
+    return media_type if media_type and encoding is None else "application/octet-stream"
 
 
 def _stat(path: str | os.PathLike[str]) -> os.stat_result:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 __all__ = ["Gate", "KeyOf", "TokenBucket", "enter_gates", "leave_gates"]
 
 # Tells whose connection it is, from its scope; None if nobody is to be counted.
-KeyOf: TypeAlias = Callable[[Mapping[str, Any]], Hashable | None]
+KeyOf: TypeAlias = "Callable[[Mapping[str, Any]], Hashable | None]"
 
 # Refused clients are spread over this many seconds.
 RETRY_SECONDS = 10

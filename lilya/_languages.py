@@ -30,7 +30,7 @@ MAX_POSITIONS = 1_000
 # A set of characters: bit n stands for code point n.
 Characters: TypeAlias = int
 # A piece of a regex: whether it matches the empty text, and the positions it may begin and end with.
-Piece: TypeAlias = tuple[bool, list[int], list[int]]
+Piece: TypeAlias = "tuple[bool, list[int], list[int]]"
 
 
 def _span(low: int, high: int) -> Characters:

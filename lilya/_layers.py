@@ -19,13 +19,13 @@ from typing import Any
 
 from lilya import _errors
 from lilya._define import DefineMiddleware, DefinePermission, Definition, define_all, listed
+from lilya._response import make_response
 from lilya._signature import where_defined
 from lilya._state import CONNECTING
 from lilya._wire import WIRE, wire_of
 from lilya.concurrency import is_async_callable, run_in_threadpool
 from lilya.exceptions import HTTPException, ImproperlyConfigured
 from lilya.requests import Request
-from lilya.responses import make_response
 from lilya.types import ASGIApp, ExceptionHandler, ExceptionHandlers, Receive, Scope, Send
 from lilya.websockets import WebSocket, WebSocketClose
 

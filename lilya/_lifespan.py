@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from lilya._layers import call
-from lilya._shutdown import Shutdown
 from lilya._watch import Watch
 from lilya.concurrency import is_async_callable
 from lilya.exceptions import ImproperlyConfigured
@@ -97,12 +96,16 @@ async def serve_lifespan(
         watch: Who looks after the connections, and after what lives as long as the application.
         drain: How the connections are ended; None is `Drain()`.
     """
+    # Not at the top: only who serves needs them.
+    from lilya._shutdown import Shutdown  # noqa: PLC0415
+    from lilya.drain import Drain  # noqa: PLC0415
+
     started = False
     await receive()
     try:
         prepare()
         # Before anything of the application's own: a handler for signals that it installs can call ours.
-        async with Shutdown(watch, drain or _default_drain()) as shutdown:
+        async with Shutdown(watch, drain or Drain()) as shutdown:
             try:
                 async with lifespan(app) as state:
                     if state is not None:
@@ -123,13 +126,6 @@ async def serve_lifespan(
         await send({"type": f"lifespan.{kind}.failed", "message": f"{type(error).__name__}: {error}"})
         raise
     await send({"type": "lifespan.shutdown.complete"})
-
-
-def _default_drain() -> Drain:
-    # Not at the top: only who serves needs it, and it brings `dataclasses` with it.
-    from lilya.drain import Drain  # noqa: PLC0415
-
-    return Drain()
 
 
 def _share(state: Mapping[str, Any], scope: Scope) -> None:

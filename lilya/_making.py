@@ -23,7 +23,7 @@ __all__ = ["CONNECTION", "SHARED", "Filling", "Step", "arguments_of", "make_all"
 # No identifiers, so that no path parameter has them.
 CONNECTION, SHARED = "<connection>", "<shared>"
 # The keyword of an argument, None if it is passed by position; and the key of its value.
-Filling: TypeAlias = tuple[str | None, object]
+Filling: TypeAlias = "tuple[str | None, object]"
 
 
 def arguments_of(fillings: Iterable[Filling], values: Mapping[Any, Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from ipaddress import IPv6Address
-from typing import Any, NamedTuple
+from typing import Any, Self
 from urllib.parse import SplitResult
 
 from lilya.types import Scope
@@ -19,11 +19,27 @@ DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 _HOST = r"(?:[A-Za-z0-9._~-]+|\[([0-9A-Fa-f:.]+)\])(?::([0-9]{0,5}))?"
 
 
-class Address(NamedTuple):
-    """One end of a connection; `port` is None where `host` is the path of a Unix socket."""
+class Address(tuple[str, "int | None"]):
+    """One end of a connection, `(host, port)`; `port` is None where `host` is the path of a Unix socket."""
 
-    host: str
-    port: int | None
+    # By hand: a named tuple takes long to make, and every application imports this.
+    __slots__ = ()
+
+    def __new__(cls, host: str, port: int | None) -> Self:
+        return super().__new__(cls, (host, port))
+
+    @property
+    def host(self) -> str:
+        """The IP address, or the path of a Unix socket."""
+        return self[0]
+
+    @property
+    def port(self) -> int | None:
+        """The port."""
+        return self[1]
+
+    def __repr__(self) -> str:
+        return f"Address(host={self.host!r}, port={self.port!r})"
 
 
 def percent(*codes: int) -> dict[int, str]:

@@ -12,13 +12,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Hashable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from lilya._gates import Gate, KeyOf
 from lilya._origins import Origins
 from lilya.exceptions import ImproperlyConfigured
 
-__all__ = ["DeclaredLimits", "Demands", "Policy", "client_of", "is_too_long", "user_of"]
+__all__ = ["Demands", "Policy", "client_of", "is_too_long", "user_of"]
 
 # The status of a refusal: too many of all is the server's trouble, too many of one client's or user's is their own.
 GATES = {"connections": 503, "connections_per_client": 429, "connections_per_user": 429}
@@ -46,15 +46,6 @@ LIMITS = (
 # How many policies a level keeps, one for each way that leads to it. More come up only where policies are made anew
 # all the time, and then forgetting costs nothing but time.
 KEPT_POLICIES = 16
-
-
-@runtime_checkable
-class DeclaredLimits(Protocol):
-    """The side of `lilya.limits.Limits` that is seen here, where that module is not imported."""
-
-    def _declared(self) -> dict[str, Any]:
-        """The fields that were given, as the attributes of `Policy` that they set."""
-        ...
 
 
 class Policy:
@@ -135,8 +126,8 @@ class Demands:
 
     __slots__ = ("_declared", "_gates", "_inside", "_origins")
 
-    def __init__(self, limits: DeclaredLimits | None = None, origins: Origins | None = None) -> None:
-        if limits is not None and not isinstance(limits, DeclaredLimits):
+    def __init__(self, limits: Any = None, origins: Origins | None = None) -> None:
+        if limits is not None and not hasattr(limits, "_declared"):
             raise ImproperlyConfigured(
                 f"limits={limits!r}: not a `lilya.limits.Limits`. Write `limits=Limits(…)` with the fields to set."
             )

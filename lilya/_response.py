@@ -1,26 +1,41 @@
-"""The HTTP response that the others build on, and its two messages."""
+"""The responses that the library itself sends, and what all of them build on; see `lilya.responses`."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from time import gmtime, time
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from urllib.parse import quote
 
 from lilya._cookies import Cookie
 from lilya._fields import check_headers, http_date
 from lilya.datastructures import Header
 from lilya.encoders import Encoder, json_encode
-from lilya.enums import MediaType
 from lilya.serializers import encode_bytes
 from lilya.types import Receive, Scope, Send
 
 if TYPE_CHECKING:  # only a cookie with such an end needs the module, and who made it has loaded it
     from datetime import datetime
 
-__all__ = ["Background", "Headers", "Response", "message_type", "sendable"]
+__all__ = [
+    "HTML",
+    "Background",
+    "Error",
+    "HTMLResponse",
+    "Headers",
+    "JSONResponse",
+    "Ok",
+    "PlainText",
+    "RedirectResponse",
+    "Response",
+    "TextResponse",
+    "make_response",
+    "message_type",
+    "sendable",
+]
 
-Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]
-Background: TypeAlias = Callable[[], Awaitable[Any]]
+Headers: TypeAlias = "Mapping[str, str] | Iterable[tuple[str, str]] | Iterable[tuple[bytes, bytes]]"
+Background: TypeAlias = "Callable[[], Awaitable[Any]]"
 
 # Written as they are; everything else goes through `json_encode`, which also looks at what is no plain value outside.
 _PLAIN = (dict, list, str, int, float, bool, type(None))
@@ -101,7 +116,7 @@ class Response:
             return bytes(content)
         if isinstance(content, str):
             return content.encode(self.charset)
-        self.media_type = self.media_type or MediaType.JSON.value
+        self.media_type = self.media_type or "application/json"
         return self._json(content)
 
     def _json(self, content: Any) -> bytes:
@@ -144,6 +159,77 @@ class Response:
         await send({"type": message_type(scope, "body"), "body": content, "more_body": False})
         if self.background is not None:
             await self.background()
+
+
+class PlainText(Response):
+    """Text as it is."""
+
+    media_type: str | None = "text/plain"
+
+
+class HTMLResponse(Response):
+    """A page. What came from outside must be escaped before it gets here (`html.escape`)."""
+
+    media_type: str | None = "text/html"
+
+
+class Error(HTMLResponse):
+    """A page that says what went wrong: status 500."""
+
+    status_code: int = 500
+
+
+class JSONResponse(Response):
+    """
+    Any value as JSON: None is `null`, text is a JSON string.
+
+    Raises:
+        ValueError: The value has no JSON form, such as NaN.
+        TypeError: No encoder answers for it.
+    """
+
+    media_type: str | None = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """The JSON text of `content`."""
+        return self._json(content)
+
+
+class Ok(JSONResponse):
+    """JSON with status 200."""
+
+
+class RedirectResponse(Response):
+    """
+    "Look there": 303 by default, so that the client asks for the new address with GET (RFC 9110 §15.4.4).
+
+    Characters that cannot stand in a URL are percent-encoded.
+    """
+
+    status_code: int = 303
+
+    def __init__(
+        self, url: str, status_code: int | None = None, headers: Headers | None = None, **options: Any
+    ) -> None:
+        super().__init__(None, status_code, headers, **options)
+        self.headers["Location"] = quote(str(url), safe=":/%#?=@[]!$&'()*+,;~")
+
+
+TextResponse = PlainText
+"""The same as `PlainText`."""
+HTML = HTMLResponse
+"""The same as `HTMLResponse`."""
+
+
+def make_response(
+    content: Any, status_code: int | None = None, response_class: type[Response] = JSONResponse, **options: Any
+) -> Response:
+    """
+    What a handler returned, as a response: JSON for every value, `null` for None (errors as with `JSONResponse`).
+
+    A response, or any other ASGI application (a callable), comes back as it is; the other arguments do not apply then.
+    """
+    return content if callable(content) else response_class(content, status_code, **options)
 
 
 def message_type(scope: Scope, part: str) -> str:

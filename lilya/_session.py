@@ -69,6 +69,8 @@ async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, watch: Watch
         ours = bool(wire.cancels)
         _take_back(wire, task)
         if _is_cancelled():
+            # The server gives up the connection, which some of them then just cut.
+            wire.end_soon(1012, "service restart", "drain")
             raise
         await _end(wire, scope, wire.verdict if ours else error, watch.debug)
     except Exception as error:

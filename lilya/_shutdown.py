@@ -168,6 +168,9 @@ class Shutdown:
         while running:
             for wire in running.values():
                 wire.cancel()
+                if wire.ender is not None:
+                    # A client that takes nothing, or a server that sends nothing any more, as granian at its end.
+                    wire.ender.cancel()
             left = end - loop.time()
             if left <= 0:
                 return

@@ -16,7 +16,7 @@ __all__ = ["VARIADIC", "Kind", "find_connections", "kind_of", "parameters_of", "
 
 VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 # What has to be done to get a value; "inline" is a class or a lambda, which is called without a thread.
-Kind: TypeAlias = Literal["constant", "inline", "function", "coroutine function", "generator", "async generator"]
+Kind: TypeAlias = "Literal['constant', 'inline', 'function', 'coroutine function', 'generator', 'async generator']"
 
 # What an annotation that cannot be evaluated (a name imported for the type checker only) must end in.
 CONNECTION_TYPES = frozenset({"Connection", "HTTPConnection", "Request", "WebSocket"})

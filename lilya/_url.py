@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 from operator import attrgetter
-from typing import Any, Literal, Self, SupportsIndex, TypedDict, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, SupportsIndex, TypedDict, Unpack, overload
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from lilya._netloc import netloc_from_scope, percent, replace_in_netloc
 from lilya.types import Scope
 
-__all__ = ["SECURE_SCHEMES", "URL", "URLComponents", "URLPath", "sorted_query"]
+__all__ = ["SECURE_SCHEMES", "URL", "URLPath", "sorted_query"]
 
 SECURE_SCHEMES = frozenset(("https", "wss"))
 
@@ -31,18 +31,22 @@ _IN_RAW_QUERY = _IN_QUERY | percent(*range(0x80, 0x100))
 _NOT_IN_NETLOC = frozenset("/?#\\ ").union(map(chr, (*range(0x20), 0x7F)))
 
 
-class URLComponents(TypedDict, total=False):
-    """What `URL` and `URL.replace` take by name. None takes a user name, a password or a port away."""
+COMPONENTS = ("scheme", "netloc", "path", "query", "fragment", "username", "password", "hostname", "port")
 
-    scheme: str
-    netloc: str
-    path: str
-    query: str
-    fragment: str
-    username: str | None
-    password: str | None
-    hostname: str | None
-    port: int | None
+if TYPE_CHECKING:
+
+    class URLComponents(TypedDict, total=False):
+        """What `URL` and `URL.replace` take by name. None takes a user name, a password or a port away."""
+
+        scheme: str
+        netloc: str
+        path: str
+        query: str
+        fragment: str
+        username: str | None
+        password: str | None
+        hostname: str | None
+        port: int | None
 
 
 def _component(name: str) -> Any:
@@ -167,9 +171,8 @@ class URL(str):
         """
         if substitution:
             return super().replace(*substitution, **components)
-        known = URLComponents.__annotations__
-        if unknown := components.keys() - known.keys():
-            raise TypeError(f"A URL has no component {min(unknown)!r}. It has: {', '.join(known)}.")
+        if unknown := components.keys() - set(COMPONENTS):
+            raise TypeError(f"A URL has no component {min(unknown)!r}. It has: {', '.join(COMPONENTS)}.")
         split, decoded = self._split, self._decoded_path
         scheme, netloc = (components.get(name, getattr(split, name)) for name in ("scheme", "netloc"))
         if not components.keys().isdisjoint(("username", "password", "hostname", "port")):

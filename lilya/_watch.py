@@ -89,12 +89,8 @@ class Watch:
 
     def stats(self) -> Stats:
         """The counts as they are now."""
-        snapshot = self.tally.snapshot()
         wires = self.wires
-        return snapshot._replace(
-            received=snapshot.received + sum(int(wire.received) for wire in wires),
-            sent=snapshot.sent + sum(wire.sent for wire in wires),
-        )
+        return self.tally.snapshot(sum(int(wire.received) for wire in wires), sum(wire.sent for wire in wires))
 
     # -- one connection ------------------------------------------------------------------------------------------
 
@@ -127,6 +123,8 @@ class Watch:
         wire.task = None if loop is None else asyncio.current_task(loop)
         round_ = self._rounds.get(loop)
         if round_ is None:
+            # An event loop that was closed before its timer came has nobody in it.
+            self._rounds = {known: one for known, one in self._rounds.items() if known is None or not known.is_closed()}
             round_ = self._rounds[loop] = _Round(self, loop)
         wire.round = round_
         round_.wires[wire] = None
@@ -163,6 +161,8 @@ class Watch:
             self._pass(wire, policy.gates, scope)
         if policy.rate is not None:
             wire.bucket = TokenBucket(policy.rate, policy.burst)
+        elif wire.bucket is not None:
+            wire.bucket = None  # of such a route, too
         if policy.shortest < PERIOD:
             self.look_soon(wire, policy.shortest)
 
@@ -236,26 +236,31 @@ class Watch:
         return type(wire.cause).__name__ if _errors.is_fault(wire.cause) else _log.told(wire.cause)
 
     def look_soon(self, wire: Wire, seconds: float = 0.0) -> None:
-        """Look at this connection again in so many seconds, if that is sooner than planned."""
-        if wire.round is not None:
-            wire.round.look_within(seconds)
+        """Look at this connection again in so many seconds, if that is sooner than planned; from any thread."""
+        round_ = wire.round
+        if wire not in round_.wires:
+            return  # it has ended
+        if asyncio._get_running_loop() is round_.loop:
+            round_.look_within(seconds)
+        else:
+            round_.loop.call_soon_threadsafe(round_.look_within, seconds)
 
 
 class _Round:
     """The connections of one application in one event loop, and the timer that looks at them."""
 
-    __slots__ = ("_due", "_loop", "timer", "_watch", "wires")
+    __slots__ = ("_due", "loop", "timer", "_watch", "wires")
 
     def __init__(self, watch: Watch, loop: asyncio.AbstractEventLoop | None) -> None:
         self._watch = watch
-        self._loop = loop
+        self.loop = loop
         self.timer: asyncio.TimerHandle | None = None
         self._due = math.inf
         self.wires: dict[Wire, _Vigil | None] = {}
 
     def look_within(self, seconds: float) -> None:
         """Look after so many seconds at the latest."""
-        if self._loop is None:
+        if self.loop is None:
             return
         due = time.monotonic() + max(seconds, SHORTEST)
         if self.timer is not None:
@@ -263,13 +268,13 @@ class _Round:
                 return
             self.timer.cancel()
         self._due = due
-        self.timer = self._loop.call_later(due - time.monotonic(), self._look)
+        self.timer = self.loop.call_later(due - time.monotonic(), self._look)
 
     def _look(self) -> None:
         self.timer = None
         if not self.wires:
             # Nobody is here: the next connection begins a new round, and the loop may go.
-            self._watch._rounds.pop(self._loop, None)
+            self._watch._rounds.pop(self.loop, None)
             return
         now = time.monotonic()
         due = now + PERIOD
@@ -293,6 +298,7 @@ class _Vigil:
         "sending",
         "sending_since",
         "sent",
+        "taken_at",
         "wire",
     )
 
@@ -306,6 +312,7 @@ class _Vigil:
         self.over_since: float | None = None
         self.sending: Any = None
         self.sending_since = now
+        self.taken_at = now
         self.ends_at: float | None = None
 
     def look(self, now: float) -> float:
@@ -317,6 +324,9 @@ class _Vigil:
             return self._look_at_handshake(now)
         if not wire.open:
             return self._look_at_end(now)
+        self.over_since = None
+        if wire.sent != self.sent:
+            self.taken_at = now
         moved = wire.received != self.received
         arrived = 0 if wire.inbox is None else wire.inbox.arrived
         if moved or wire.sent != self.sent or arrived != self.arrived:
@@ -324,22 +334,30 @@ class _Vigil:
         self._look_at_reading(now, moved)
         return min(self._look_at_writing(now), self._look_at_time(now))
 
+    @property
+    def _grace(self) -> float:
+        grace = self.wire.policy.abandon_grace
+        return math.inf if grace is None else grace
+
     def _look_at_handshake(self, now: float) -> float:
         wire = self.wire
         limit = wire.policy.accept_timeout
         if limit is None:
             return math.inf
-        if now < wire.began + limit:
-            return wire.began + limit
+        # Once cancelled, it is given time to clean up before it is cancelled again.
+        due = wire.began + limit if self.over_since is None else self.over_since + self._grace
+        if now < due:
+            return due
         wire.verdict = refusal(503, "accept_timeout", f"not accepted after {limit:g} s; Limits(accept_timeout=…)")
         wire.cancel()
-        return math.inf
+        self.over_since = now
+        return now + self._grace
 
     def _look_at_end(self, now: float) -> float:
         """The conversation is over, the handler is not: give it time, and cancel it if it cannot be told."""
         wire = self.wire
-        grace = wire.policy.abandon_grace
-        if grace is None or wire.parting is None:
+        grace = self._grace
+        if wire.parting is None:
             return math.inf
         if self.over_since is None:
             self.over_since = now
@@ -354,7 +372,7 @@ class _Vigil:
         wire, inbox = self.wire, self.wire.inbox
         if inbox is not None and inbox.reading:
             limit = wire.policy.inbox_timeout
-            if not inbox.full or limit is None:
+            if moved or not inbox.full or limit is None:
                 inbox.full_since = None
             elif inbox.full_since is None:
                 inbox.full_since = now
@@ -373,12 +391,15 @@ class _Vigil:
     def _look_at_writing(self, now: float) -> float:
         wire = self.wire
         limit = wire.policy.write_timeout
-        if limit is None or not is_waiting(wire.sending):
+        if not is_waiting(self.sending):
+            # Whoever waited then may have given up meanwhile: the client has not taken anything by that.
+            self.sending_since = now if self.sending is None else max(self.sending_since, self.taken_at)
+            self.sending = wire.sending
+        if limit is None or not is_waiting(self.sending):
             self.sending = None
             return math.inf
-        if self.sending is not wire.sending:
-            self.sending, self.sending_since = wire.sending, now
         if now >= self.sending_since + limit:
+            wire.sending = self.sending  # others may have tried since, and given up
             wire.over(1006, "", "limit", f"the client took nothing for {limit:g} s; Limits(write_timeout=…)")
             wire.interrupt()
         return self.sending_since + limit

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lilya._define import DefineMiddleware, DefinePermission
-from lilya._endpoints import Mount
 from lilya._layers import Layers
 from lilya._version import __version__
 from lilya._wire import WIRE
@@ -32,6 +31,7 @@ from lilya.types import (
 )
 
 if TYPE_CHECKING:
+    from lilya._endpoints import Mount
     from lilya.drain import Drain
     from lilya.limits import Limits
 

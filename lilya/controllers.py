@@ -5,20 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from types import MethodType
-from typing import Any, ClassVar, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeAlias
 
 from lilya._connection import Connection
-from lilya._endpoints import MOUNTS, Dispatcher, Endpoint, Mount, Place
+from lilya._endpoints import MOUNTS, Dispatcher, Place
 from lilya._layers import Layers, compose
+from lilya._response import make_response
 from lilya._session import conduct, finish
 from lilya._signature import where_defined
 from lilya._watch import new_watch
 from lilya._wire import WIRE, wire_of
 from lilya.exceptions import ImproperlyConfigured, MethodNotAllowed, UnexpectedMessage, WebSocketDisconnect
 from lilya.requests import Request
-from lilya.responses import make_response
 from lilya.types import ASGIApp, ExceptionHandlers, Message, Receive, Scope, Send
 from lilya.websockets import WebSocket
+
+if TYPE_CHECKING:
+    from lilya._endpoints import Endpoint, Mount
 
 __all__ = ["Controller", "WebSocketController"]
 

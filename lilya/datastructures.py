@@ -10,7 +10,7 @@ from multidict import CIMultiDict, MultiDict, MultiDictProxy
 
 from lilya._cookies import Cookie
 from lilya._netloc import Address
-from lilya._url import URL, URLComponents, URLPath, sorted_query
+from lilya._url import URL, URLPath, sorted_query
 from lilya.types import Scope
 
 __all__ = [
@@ -25,14 +25,13 @@ __all__ = [
     "QueryParam",
     "Secret",
     "State",
-    "URLComponents",
     "URLPath",
 ]
 
 V = TypeVar("V")
 
 # What a multidict can be made of: a mapping (a list or tuple as a value means several values), or pairs.
-Pairs: TypeAlias = Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None
+Pairs: TypeAlias = "Mapping[Any, Any] | Iterable[tuple[Any, Any]] | None"
 
 
 def _pairs(source: Pairs) -> Iterable[tuple[Any, Any]]:

@@ -6,7 +6,15 @@ from enum import Enum, IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lilya._long_enums import EventType, HTTPMethod
+    from lilya._lazy_enums import (
+        Event,
+        EventType,
+        HTTPMethod,
+        MediaType,
+        MessageMode,
+        ScopeType,
+        SignatureDefault,
+    )
 
 __all__ = [
     "Event",
@@ -32,43 +40,12 @@ class WebSocketState(IntEnum):
     RESPONSE = 3
 
 
-class ScopeType(StrEnum):
-    """The `type` of an ASGI scope."""
-
-    HTTP = "http"
-    WEBSOCKET = "websocket"
-    LIFESPAN = "lifespan"
-
-
-class Event(StrEnum):
-    """The names `on_event` accepts."""
-
-    ON_STARTUP = "on_startup"
-    ON_SHUTDOWN = "on_shutdown"
-
-
 class Match(IntEnum):
     """How far a route fits a scope: not at all, all but the HTTP method, or fully."""
 
     NONE = 0
     PARTIAL = 1
     FULL = 2
-
-
-class MediaType(StrEnum):
-    """Media types the responses use."""
-
-    JSON = "application/json"
-    HTML = "text/html"
-    TEXT = "text/plain"
-    OCTET = "application/octet-stream"
-
-
-class MessageMode(StrEnum):
-    """The kind of frame that carries JSON: a text frame or a binary one (RFC 6455 §5.6)."""
-
-    TEXT = "text"
-    BINARY = "binary"
 
 
 class Scope(StrEnum):
@@ -79,17 +56,14 @@ class Scope(StrEnum):
     GLOBAL = "global"
 
 
-class SignatureDefault(Enum):
-    """A parameter that has no default."""
-
-    EMPTY = "empty"
+LAZY = frozenset({"Event", "EventType", "HTTPMethod", "MediaType", "MessageMode", "ScopeType", "SignatureDefault"})
 
 
-def __getattr__(name: str) -> type[StrEnum]:
-    # The long ones are made for whoever asks for them: making a member costs more than anything else of an import.
-    if name not in ("EventType", "HTTPMethod"):
+def __getattr__(name: str) -> type[Enum]:
+    # Those that the library itself does without are made for whoever asks for them: a member takes long to make.
+    if name not in LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from lilya import _long_enums  # noqa: PLC0415  # that is the point
+    from lilya import _lazy_enums  # noqa: PLC0415  # that is the point
 
-    made: type[StrEnum] = getattr(_long_enums, name)
+    made: type[Enum] = getattr(_lazy_enums, name)
     return made

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from asyncio import CancelledError
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from lilya.concurrency import is_async_callable
 
@@ -169,7 +169,7 @@ def tell(instruments: Iterable[Instrument], hook: str, *arguments: Any) -> None:
                 logger.exception("%s.%s failed; further failures of it are counted, not logged.", name, hook)
 
 
-class Stats(NamedTuple):
+class Stats:
     """
     The counts of one application in this process since it was made, as they were when they were asked for.
 
@@ -183,17 +183,47 @@ class Stats(NamedTuple):
         drops: Messages that came from clients and were not taken by the application.
     """
 
-    open: int = 0
-    opened: int = 0
-    closes: Mapping[int, int] = {}
-    refusals: Mapping[str, int] = {}
-    received: int = 0
-    sent: int = 0
-    drops: int = 0
+    # By hand, since a named tuple or a dataclass takes long to make, and every application imports this.
+    __slots__ = ("open", "opened", "closes", "refusals", "received", "sent", "drops")
+
+    open: int
+    opened: int
+    closes: Mapping[int, int]
+    refusals: Mapping[str, int]
+    received: int
+    sent: int
+    drops: int
+
+    def __init__(
+        self,
+        open: int = 0,
+        opened: int = 0,
+        closes: Mapping[int, int] | None = None,
+        refusals: Mapping[str, int] | None = None,
+        received: int = 0,
+        sent: int = 0,
+        drops: int = 0,
+    ) -> None:
+        for name, value in zip(
+            self.__slots__, (open, opened, closes or {}, refusals or {}, received, sent, drops), strict=True
+        ):
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(f"{name} of {type(self).__name__} cannot be set: these are counts of the past.")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Stats) and self.as_dict() == other.as_dict()
+
+    __hash__ = None  # type: ignore[assignment]  # it holds dictionaries
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)
+        return f"{type(self).__name__}({values})"
 
     def as_dict(self) -> dict[str, Any]:
         """The same as a dictionary of its own that any JSON encoder takes: close codes are text, as keys must be."""
-        counts = self._asdict()
+        counts: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         counts["closes"] = {str(code): self.closes[code] for code in sorted(self.closes)}
         counts["refusals"] = {cause: self.refusals[cause] for cause in sorted(self.refusals)}
         return counts
@@ -231,11 +261,10 @@ class Tally:
         """Count a handshake that was refused."""
         self.refusals[cause] = self.refusals.get(cause, 0) + 1
 
-    def snapshot(self) -> Stats:
-        """The counts as they are now."""
-        return Stats(
-            self.open, self.opened, dict(self.closes), dict(self.refusals), self.received, self.sent, self.drops
-        )
+    def snapshot(self, received: int = 0, sent: int = 0) -> Stats:
+        """The counts as they are now, with the messages of connections that are still open."""
+        received, sent = self.received + received, self.sent + sent
+        return Stats(self.open, self.opened, dict(self.closes), dict(self.refusals), received, sent, self.drops)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.snapshot()!r})"

@@ -7,13 +7,12 @@ import math
 import sys
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lilya._connection import Connection
 from lilya._state import CONNECTED, CONNECTING, DISCONNECTED
-from lilya._tasks import ConnectionTasks
 from lilya._wire import WIRE, NotOpen, Wire
-from lilya.enums import MessageMode, WebSocketState
+from lilya.enums import WebSocketState
 from lilya.exceptions import (
     MalformedMessage,
     UnexpectedMessage,
@@ -22,6 +21,9 @@ from lilya.exceptions import (
     WebSocketRuntimeError,
 )
 from lilya.types import ASGIApp, Message, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from lilya._tasks import ConnectionTasks
 
 __all__ = [
     "Close",
@@ -310,7 +312,7 @@ class WebSocket(Connection):
             raise self._unexpected(message, "bytes")
         return payload
 
-    async def receive_json(self, mode: str = MessageMode.TEXT) -> Any:
+    async def receive_json(self, mode: str = "text") -> Any:
         """
         The next message, decoded from JSON.
 
@@ -386,7 +388,7 @@ class WebSocket(Connection):
         except WebSocketDisconnect:
             return
 
-    async def iter_json(self, mode: str = MessageMode.TEXT) -> AsyncIterator[Any]:
+    async def iter_json(self, mode: str = "text") -> AsyncIterator[Any]:
         """Messages decoded from JSON until the client leaves; see `receive_json`."""
         try:
             while True:
@@ -442,7 +444,7 @@ class WebSocket(Connection):
         if breath == 0.0:
             await self._wire.breathe()
 
-    async def send_json(self, data: Any, mode: str = MessageMode.TEXT) -> None:
+    async def send_json(self, data: Any, mode: str = "text") -> None:
         """
         Send a message encoded as compact JSON.
 
@@ -475,6 +477,8 @@ class WebSocket(Connection):
                 async for message in websocket:
                     ...
         """
+        from lilya._tasks import ConnectionTasks  # noqa: PLC0415  # for whoever uses it
+
         return ConnectionTasks(self._wire)
 
     # -- helpers of the base class that users know ---------------------------------------------------------------

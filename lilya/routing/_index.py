@@ -34,7 +34,7 @@ from lilya.routing._shape import Shape
 __all__ = ["Index", "Match"]
 
 # A pattern's number, and the texts of its parameters from left to right.
-Match: TypeAlias = tuple[int, list[str]]
+Match: TypeAlias = "tuple[int, list[str]]"
 
 
 class Index:
@@ -224,7 +224,7 @@ class _Node:
         reached += [(child, values) for shape, child in self.wholes + beside if shape.covers(segment)]
 
 
-_Reached: TypeAlias = tuple[_Node, list[str]]
+_Reached: TypeAlias = "tuple[_Node, list[str]]"
 
 
 def _search(node: _Node, values: list[str], parts: Sequence[Any], surely: bool = False) -> list[Match]:

@@ -30,8 +30,8 @@ _PARAMETER = r"[{<]([^{}<>]*)[}>]"  # compiled when first used: the import of th
 _BRACKETS = frozenset("{}<>")
 
 
-Segment: TypeAlias = str | Shape
-Converter: TypeAlias = Callable[[Sequence[str]], dict[str, Any] | None]
+Segment: TypeAlias = "str | Shape"
+Converter: TypeAlias = "Callable[[Sequence[str]], dict[str, Any] | None]"
 
 
 class Pattern:

@@ -26,7 +26,7 @@ __all__ = ["Shape", "convert"]
 # A literal between two parameters, and how it is found: the length of the parameter that it ends, None to search for
 # it; and if that is from the right, how many characters at least are left to the parameter after it, and what the
 # parameters before it cannot contain, so that it begins there at the latest.
-_Border: TypeAlias = tuple[str, int | None, int, str]
+_Border: TypeAlias = "tuple[str, int | None, int, str]"
 
 
 class Shape:

@@ -18,23 +18,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lilya import _log
-from lilya._endpoints import MOUNTS, Mount, Prepared
+from lilya._endpoints import MOUNTS
 from lilya._policy import Demands
+from lilya._response import PlainText, RedirectResponse
 from lilya._watch import POLICY
 from lilya._wire import WIRE
 from lilya.datastructures import URL
 from lilya.enums import Match
 from lilya.exceptions import ContinueRouting, ImproperlyConfigured, MethodNotAllowed, NotFound
-from lilya.responses import PlainText, RedirectResponse
 from lilya.routing._index import Index
 from lilya.routing._pattern import Pattern
 from lilya.routing._shape import Shape
 from lilya.transformers import PathTransformer, Transformer
 from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocketClose
+
+if TYPE_CHECKING:
+    from lilya._endpoints import Mount, Prepared
 
 __all__ = ["Branch", "RouteTable", "forget", "get_route_path"]
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lilya._define import listed
-from lilya._endpoints import Mount
 from lilya._importer import import_string
 from lilya._layers import Layers
 from lilya._policy import Demands
@@ -20,6 +18,9 @@ from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._pattern import Pattern, parse_pattern
 from lilya.routing._table import Branch, RouteTable
 from lilya.types import ASGIApp, Receive, Scope, Send
+
+if TYPE_CHECKING:
+    from lilya._endpoints import Mount
 
 __all__ = [
     "Around",
@@ -50,7 +51,6 @@ class PassPartialMatches(Exception):
 
 def _told(change: Callable[..., Any]) -> Callable[..., Any]:
     # The method of a list, which tells the watchers that it was called.
-    @functools.wraps(change)
     def changing(self: RouteList, *args: Any, **kwargs: Any) -> Any:
         try:
             return change(self, *args, **kwargs)
@@ -86,10 +86,12 @@ class RouteList(list["BasePath"]):
     __setitem__: Any = _told(list.__setitem__)
 
 
-class Watcher(Protocol):
-    """Who is told when a list of routes changes."""
+if TYPE_CHECKING:
 
-    def outdate(self, routes: RouteList) -> None: ...
+    class Watcher(Protocol):
+        """Who is told when a list of routes changes."""
+
+        def outdate(self, routes: RouteList) -> None: ...
 
 
 class Around:

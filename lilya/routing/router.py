@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lilya._define import listed
-from lilya._endpoints import Mount
 from lilya._layers import Layers, compose
 from lilya._lifespan import check_lifespan, from_hooks, serve_lifespan
 from lilya._policy import Demands
 from lilya._session import conduct, conduct_websocket
 from lilya._watch import POLICY, Watch, demanded, new_watch
 from lilya._wire import WIRE
-from lilya.enums import Event
 from lilya.exceptions import ImproperlyConfigured
 from lilya.instruments import Instrument
 from lilya.routing._table import Branch, RouteTable, forget
@@ -25,6 +23,7 @@ from lilya.routing.websocket import WebSocketPath
 from lilya.types import ASGIApp, ExceptionHandlers, Lifespan, LifespanEvent, OriginsSetting, Receive, Scope, Send
 
 if TYPE_CHECKING:
+    from lilya._endpoints import Mount
     from lilya.drain import Drain
     from lilya.limits import Limits
 
@@ -195,9 +194,9 @@ class RoutingMethodsMixin:
                 f"on_event({event!r}) cannot be combined with lifespan=: do it inside the lifespan."
             )
         listed(f"on_event({event!r})", [hook], callables=True)
-        if event in ("startup", Event.ON_STARTUP):
+        if event in ("startup", "on_startup"):
             router.on_startup.append(hook)
-        elif event in ("shutdown", Event.ON_SHUTDOWN):
+        elif event in ("shutdown", "on_shutdown"):
             router.on_shutdown.append(hook)
         else:
             raise ValueError(f"Unknown event {event!r}. Use 'startup' or 'shutdown'.")

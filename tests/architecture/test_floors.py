@@ -102,7 +102,7 @@ FLOORS: Mapping[str, int] = {
     # 0  Words
     "types": 0,
     "enums": 0,
-    "_long_enums": 0,
+    "_lazy_enums": 0,
     "status": 0,
     "_version": 0,
 }

@@ -3,7 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pytest
 from hypothesis import given
@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.responses import Response as StarletteResponse
 
-from lilya._endpoints import Mount
 from lilya.apps import ChildLilya, Lilya
 from lilya.exceptions import ContinueRouting, ImproperlyConfigured, NotFound, WebSocketDisconnect
 from lilya.protocols.middleware import MiddlewareProtocol
@@ -24,6 +23,9 @@ from lilya.routing.base import BasePath
 from lilya.testclient import TestClient, WebSocketDenialResponse, create_client
 from lilya.types import ASGIApp, Message, Receive, Scope, Send
 from lilya.websockets import WebSocket
+
+if TYPE_CHECKING:
+    from lilya._endpoints import Mount
 
 Kind = Literal["websocket", "http"]
 BOTH: list[Kind] = ["websocket", "http"]
@@ -805,7 +807,7 @@ def test_table_prepares_only_what_can_be_prepared() -> None:
         raise AssertionError("never served")
 
     class Told:
-        def prepare(self, mounts: tuple[Mount, ...]) -> None:
+        def prepare(self, mounts: "tuple[Mount, ...]") -> None:
             told.append(mounts)
 
         def forget(self) -> None:

@@ -1,8 +1,8 @@
-"""The enumerations of `lilya.enums` that the library itself does not need, and that take long to make."""
+"""The enumerations of `lilya.enums` that the library itself does without."""
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 
-__all__ = ["EventType", "HTTPMethod"]
+__all__ = ["Event", "EventType", "HTTPMethod", "MediaType", "MessageMode", "ScopeType", "SignatureDefault"]
 
 
 class EventType(StrEnum):
@@ -40,3 +40,40 @@ class HTTPMethod(StrEnum):
     CONNECT = "CONNECT"
     OPTIONS = "OPTIONS"
     TRACE = "TRACE"
+
+
+class ScopeType(StrEnum):
+    """The `type` of an ASGI scope."""
+
+    HTTP = "http"
+    WEBSOCKET = "websocket"
+    LIFESPAN = "lifespan"
+
+
+class MediaType(StrEnum):
+    """Media types the responses use."""
+
+    JSON = "application/json"
+    HTML = "text/html"
+    TEXT = "text/plain"
+    OCTET = "application/octet-stream"
+
+
+class MessageMode(StrEnum):
+    """The kind of frame that carries JSON: a text frame or a binary one (RFC 6455 §5.6)."""
+
+    TEXT = "text"
+    BINARY = "binary"
+
+
+class SignatureDefault(Enum):
+    """A parameter that has no default."""
+
+    EMPTY = "empty"
+
+
+class Event(StrEnum):
+    """The names `on_event` accepts."""
+
+    ON_STARTUP = "on_startup"
+    ON_SHUTDOWN = "on_shutdown"
