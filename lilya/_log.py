@@ -110,6 +110,8 @@ def told(error: BaseException) -> str:
             return "no WebSocket route" + (f"; near: {near}" if near else "")
         if isinstance(error, HTTPException) and "why" in error.extra:
             return str(error.extra["why"])
+        if isinstance(error, HTTPException):
+            return repr(str(error.detail))[1:-1]
         # `repr` of the text: it may come from a peer, and one record must stay one line.
         return repr(str(error))[1:-1]
     except Exception:

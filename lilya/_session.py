@@ -76,7 +76,8 @@ async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, watch: Watch
     except Exception as error:
         await _end(wire, scope, error, watch.debug)
     finally:
-        _take_back(wire, task)
+        if wire.cancels:
+            _take_back(wire, task)
         try:
             if wire.ender is not None or wire.inbox is not None:
                 await _stop(wire)

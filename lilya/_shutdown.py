@@ -49,8 +49,8 @@ class Shutdown:
         self._signals: list[int] = []
         self._takeover: Takeover | None = None
         self._draining: asyncio.Task[None] | None = None
-        # Set when there is nothing to wait for: somebody is in a hurry, or every handler has ended.
-        self._enough = asyncio.Event()
+        # Done when there is nothing to wait for: somebody is in a hurry, or every handler has ended.
+        self._enough: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Shutdown:
         self._takeover = take_over(self._on_signal)
@@ -70,7 +70,7 @@ class Shutdown:
     async def finish(self) -> None:
         """End whatever is left, at once: the server has told the lifespan to shut down."""
         self._watch.draining = True
-        self._enough.set()
+        self._wait_no_more()
         if self._draining is not None:
             await asyncio.wait([self._draining])
             if not self._draining.cancelled():
@@ -81,25 +81,27 @@ class Shutdown:
         """The first signal begins the drain, the second one hurries it, the third one ends it."""
         takeover = self._takeover
         assert takeover is not None
+
+        def stop_server(drained: asyncio.Task[None]) -> None:
+            # However it has ended: not even a mistake in it may keep the process running.
+            takeover.restore()
+            takeover.hand_on(self._signals[0])
+
         self._signals.append(signum)
         if self._draining is None:
             self._watch.draining = True
-            self._draining = asyncio.get_running_loop().create_task(self._drain_and_stop(takeover))
+            self._draining = asyncio.get_running_loop().create_task(self._drain_all())
+            self._draining.add_done_callback(stop_server)
         elif self._draining.done():
             # It came while uvicorn was given its signals back.
             takeover.hand_on(signum)
         elif len(self._signals) > 2:
             self._draining.cancel()
         if signum == signal.SIGINT or takeover.reloading or len(self._signals) > 1:
-            self._enough.set()
+            self._wait_no_more()
 
-    async def _drain_and_stop(self, takeover: Takeover) -> None:
-        try:
-            await self._end_all(0 if self._enough.is_set() else self._drain.seconds)
-        finally:
-            # Whatever has happened: the process can be stopped.
-            takeover.restore()
-            takeover.hand_on(self._signals[0])
+    async def _drain_all(self) -> None:
+        await self._end_all(0 if self._enough.done() else self._drain.seconds)
 
     async def _end_all(self, seconds: float) -> None:
         """Close every connection within so many seconds, cancel the handlers that go on, and wait for them."""
@@ -112,7 +114,7 @@ class Shutdown:
         def ended(task: asyncio.Task[Any]) -> None:
             del running[task]
             if not running:
-                self._enough.set()
+                self._wait_no_more()
 
         for task in handlers:
             task.add_done_callback(ended)
@@ -155,11 +157,11 @@ class Shutdown:
 
     async def _wait_until(self, moment: float) -> None:
         """Wait until this moment of the event loop's time, if there is anything to wait for."""
-        try:
-            async with asyncio.timeout_at(moment):
-                await self._enough.wait()
-        except TimeoutError:
-            pass
+        await asyncio.wait([self._enough], timeout=moment - asyncio.get_running_loop().time())
+
+    def _wait_no_more(self) -> None:
+        if not self._enough.done():
+            self._enough.set_result(None)
 
     async def _cancel(self, running: dict[asyncio.Task[Any], Wire]) -> None:
         """Cancel handlers, again and again, until they have ended or the time for that is over."""

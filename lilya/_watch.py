@@ -29,7 +29,7 @@ from lilya._policy import Demands, Policy
 from lilya._shared import SharedValues
 from lilya._state import CONNECTED
 from lilya._suspended import is_waiting
-from lilya._wire import Wire
+from lilya._wire import BREATH, Wire
 from lilya.exceptions import HTTPException, WebSocketDisconnect
 from lilya.instruments import ConnectionInfo, Instrument, Stats, Tally, tell, wants_messages
 from lilya.serializers import Serializer, serializer
@@ -111,6 +111,7 @@ class Watch:
             if message["type"] == "websocket.send":
                 tell(self._listening, "sent", wire.info, *_measured(message))
 
+        wire.server_receive = receive
         wire.raw_receive, wire.raw_send = received, sent
         return wire
 
@@ -144,7 +145,7 @@ class Watch:
         policy: Policy = scope.get(POLICY) or self.policy
         for declared in demands:
             policy = declared.applied_to(policy)
-        wire.hold_to(policy)
+        wire.policy, wire.max_chars = policy, policy.max_chars
         if policy.origins is not None:
             why = policy.origins.refusal(scope.get("headers", ()), scope.get("scheme", "ws"))
             if why is not None:
@@ -181,7 +182,8 @@ class Watch:
     def opened(self, wire: Wire) -> None:
         """The handshake has been accepted."""
         wire.was_opened = True
-        self.tally.count_open()
+        self.tally.open += 1
+        self.tally.opened += 1
         if _log.connections.isEnabledFor(_log.INFO):
             _log.log_opened(wire)
         if self.instruments:
@@ -197,13 +199,16 @@ class Watch:
         if wire.entered is not None:
             leave_gates(wire.entered)
         tally = self.tally
-        tally.received += int(wire.received)
-        tally.sent += wire.sent
+        if wire.received:
+            tally.received += int(wire.received)
+        if wire.breath != BREATH or wire.breaths:
+            tally.sent += wire.sent
         if wire.inbox is not None:
             tally.drops += len(wire.inbox.messages)
         if wire.was_opened:
             code = wire.close_code if wire.close_code is not None else 1006
-            tally.count_close(code)
+            tally.open -= 1
+            tally.closes[code] = tally.closes.get(code, 0) + 1
             if wire.why or wire.cause is not None or _log.connections.isEnabledFor(_log.INFO):
                 _log.log_closed(wire, self._why_closed(wire))
         else:
@@ -281,7 +286,12 @@ class _Round:
         for wire, vigil in list(self.wires.items()):
             if vigil is None:
                 vigil = self.wires[wire] = _Vigil(wire, now)
-            due = min(due, vigil.look(now))
+            try:
+                due = min(due, vigil.look(now))
+            except Exception as error:
+                # What is wrong with one connection must not end the watch over all others.
+                _log.report(error, wire.scope, wire.id)
+                wire.end_soon(1011, "", "error", type(error).__name__)
         self.look_within(due - time.monotonic())
 
 

@@ -44,6 +44,9 @@ BREATH = 256.0
 # The methods, of a `Wire` or a `WebSocket`, in which a task stands that waits for the server to take its message.
 SENDERS = frozenset({"put", "send_bytes", "send_text"})
 
+# granian's future for the next message.
+GRANIAN = "PyFutureAwaitable"
+
 # What servers raise for a client that is gone beside `OSError`: daphne's own, which is imported nowhere.
 GONE = frozenset({"Disconnected"})
 
@@ -91,7 +94,8 @@ class _Rarely:
     ender: asyncio.Task[None] | None = None
     expires_at: float | None = None
     agreed_subprotocol: str | None = None
-    route: str | None = None
+    # The server's own `receive`, where somebody listens in between.
+    server_receive: Receive | None = None
     info: Any = None
     # How often the handler was cancelled from here, and what for.
     cancels = 0
@@ -124,7 +128,6 @@ class Wire(_Rarely):
         endings: Called when the conversation is over.
         policy: What the connection is held to.
         breath: How many more messages may be sent before `breathe`.
-        route: The template of the route, with those of the mounts around it.
         agreed_subprotocol: What `accept` answers when the handler names none.
     """
 
@@ -134,6 +137,7 @@ class Wire(_Rarely):
         "answered",
         "application_state",
         "began",
+        "branch",
         "breath",
         "client_state",
         "close_code",
@@ -145,6 +149,7 @@ class Wire(_Rarely):
         "handed_receive",
         "handed_send",
         "max_chars",
+        "mounts",
         "open",
         "pending",
         "policy",
@@ -197,6 +202,9 @@ class Wire(_Rarely):
         self.watch: Any = None
         self.round: Any = None
         self.was_opened = False
+        # The entry of the table that the connection came to, and those of the mounts around it.
+        self.branch: Any = None
+        self.mounts: Any = None
         self.entered: list[tuple[Gate, Hashable]] | None = None
         # The connect message, while a later route may still want to see it.
         self._connect: Message | None = None
@@ -206,17 +214,22 @@ class Wire(_Rarely):
         self.handed_receive: Receive | None = None
         self.handed_send: Send | None = None
 
-    def hold_to(self, policy: Policy) -> None:
-        """Hold the connection to these limits."""
-        self.policy = policy
-        self.max_chars = policy.max_chars
-
     @property
     def id(self) -> str:
         """A name for this connection in logs: 16 hexadecimal digits."""
         if self._id is None:
             self._id = os.urandom(8).hex()
         return self._id
+
+    @property
+    def route(self) -> str | None:
+        """The template of the route, with those of the mounts around it; None as long as no route was found."""
+        if self.branch is None:
+            return None
+        template: str = self.branch.pattern.template
+        for mount in reversed(self.mounts or ()):
+            template = mount.pattern.template.rstrip("/") + template
+        return template
 
     @property
     def sent(self) -> int:
@@ -280,6 +293,29 @@ class Wire(_Rarely):
             self.client_state = after
             self._connect = message
         return message
+
+    def connected(self, message: Message) -> bool:
+        """
+        Take note of the first message of a conversation; False if it says that the client has left.
+
+        Raises:
+            WebSocketRuntimeError: It is out of order.
+        """
+        kind = message["type"]
+        if kind == "websocket.connect":
+            self.client_state = CONNECTED
+            self._connect = message
+            return True
+        if kind == "websocket.disconnect":
+            return False
+        raise out_of_order("receive", CONNECTING, kind)
+
+    def reconnected(self) -> bool:
+        """Whether the first message has been received already, by a route that let the next one have its turn."""
+        if self._connect is None:
+            return False
+        self.client_state = CONNECTED
+        return True
 
     async def take(self) -> Message:
         """
@@ -609,7 +645,7 @@ class Wire(_Rarely):
             # granian sends none while somebody waits to receive.
             await self._stop_receiving()
         # hypercorn hands over its own queue, and while that is full the connection stands still.
-        queue = getattr(self.raw_receive, "__self__", None)
+        queue = getattr(self.server_receive or self.raw_receive, "__self__", None)
         jammed = isinstance(queue, asyncio.Queue) and queue.full()
         reading = asyncio.get_running_loop().create_task(self._discard()) if jammed else None
         try:
@@ -632,7 +668,9 @@ class Wire(_Rarely):
     async def _stop_receiving(self) -> None:
         if self.inbox is not None:
             await self.inbox.stop()
-        if hasattr(self.pending, "cancel") and is_waiting(self.pending):
+        # A future of the server's own: what it hands over, or what somebody listens to in between.
+        innermost = [None, *chain_of(self.pending)][-1]
+        if (innermost is self.pending or type(innermost).__name__ == GRANIAN) and is_waiting(innermost):
             # Some other task of the handler: to it, the conversation ends like any other.
             if self.parting is None:
                 self.parting = WebSocketDisconnect(self.close_code or 1000, self.close_reason)

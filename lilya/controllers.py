@@ -257,8 +257,10 @@ class _ControllerEndpoint:
         return self.prepared[mounts]
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        wire = wire_of(scope)
+        if wire is not None and wire.policy.user_gates:
+            wire.watch.admit_user(wire, scope)
         stages = self._stages(scope.get(MOUNTS, ()))
         await self.cls(scope, receive, send).serve(stages)
-        wire = wire_of(scope)
         if wire is not None and wire.open:
             await finish(WebSocket(scope, receive, send))

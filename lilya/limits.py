@@ -105,7 +105,7 @@ class Limits(_Given):
     idle_timeout: float | None = _DEFAULT.idle_timeout
     """Seconds without a message in either direction. Off by default. After: close 1001."""
     lifetime: float | None = _DEFAULT.lifetime
-    """Seconds from accept, ±10 % so that clients do not return all at once. Off by default. After: close 1001."""
+    """Seconds from the handshake, ±10 %, so that not all return at once. Off by default. After: close 1001."""
     client_key: Callable[[Mapping[str, Any]], Hashable | None] | None = _DEFAULT.client_key
     """
     Called with the scope: which client it is, None if it is not to be counted. Default: the host of `scope["client"]`,

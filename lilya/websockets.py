@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import sys
+import time
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -125,9 +126,14 @@ class WebSocket(Connection):
 
     @expires_at.setter
     def expires_at(self, moment: float | None) -> None:
+        if moment is not None and not (isinstance(moment, int | float) and math.isfinite(moment)):
+            raise TypeError(
+                f"expires_at={moment!r}: give seconds since the epoch, such as the `exp` of a token or "
+                f"`datetime.timestamp()`, or None."
+            )
         self._wire.expires_at = moment
-        if self._wire.watch is not None:
-            self._wire.watch.look_soon(self._wire)
+        if moment is not None and self._wire.watch is not None:
+            self._wire.watch.look_soon(self._wire, moment - time.time())
 
     # -- beginning and end ---------------------------------------------------------------------------------------
 
@@ -155,7 +161,12 @@ class WebSocket(Connection):
                 # Not what was offered: it may hold a token.
                 raise ValueError(f"Subprotocol {subprotocol!r} cannot be accepted: the client has not offered it.")
         if wire.client_state is CONNECTING:
-            self.raise_for_disconnect(await self._receive())
+            if self._layered:
+                self.raise_for_disconnect(await self._receive())
+            elif not wire.reconnected():
+                message = await wire.raw_receive()
+                if not wire.connected(message):
+                    raise wire.note_disconnect(message)
         if subprotocol is None and wire.agreed_subprotocol is not None:
             subprotocol = wire.agreed_subprotocol
         pairs = _header_pairs(headers) if headers else []
@@ -171,7 +182,8 @@ class WebSocket(Connection):
         except Exception:
             wire.take_back()
             raise
-        wire.opened()
+        if wire.watch is not None:
+            wire.watch.opened(wire)
 
     async def close(self, code: int = 1000, reason: str | None = None) -> None:
         """

@@ -1,5 +1,6 @@
 """Applications of other frameworks under a prefix of ours, as users mount them for what we leave out."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from types import ModuleType
@@ -11,13 +12,15 @@ from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Mount, WebSocketRoute
+from starlette.websockets import WebSocket as StarletteWebSocket
 
 from lilya.apps import Lilya
+from lilya.limits import Limits
 from lilya.routing import Include, WebSocketPath
-from lilya.testclient import TestClient, WebSocketDenialResponse
+from lilya.testclient import AsyncTestClient, TestClient, WebSocketDenialResponse
 from lilya.types import ASGIApp
-from lilya.websockets import WebSocket
+from lilya.websockets import WebSocket, WebSocketDisconnect
 
 URLS = "tests_foreign_urls"
 
@@ -68,3 +71,25 @@ def test_answers_of_an_application_inside_a_foreign_one_stay_answers() -> None:
     with client.websocket_connect("/foreign/inner/echo") as websocket:
         websocket.send_text("hello")
         assert websocket.receive_text() == "hello"
+
+
+async def test_disconnect_that_a_foreign_application_lets_out_is_a_normal_end(caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever class it has there: the client left, or a limit was reached."""
+
+    async def echo_for_ever(websocket: StarletteWebSocket) -> None:
+        await websocket.accept()
+        while True:
+            await websocket.send_text(await websocket.receive_text())
+
+    foreign = Starlette(routes=[WebSocketRoute("/", echo_for_ever)])
+    app = Lilya(routes=[Include("/foreign", app=foreign, limits=Limits(max_message_bytes=3))])
+    async with AsyncTestClient(app) as client:
+        async with client.websocket_connect("/foreign/") as websocket:
+            await websocket.send_text("one")
+            assert await websocket.receive_text() == "one"
+        async with client.websocket_connect("/foreign/") as websocket:
+            await websocket.send_text("four")
+            with pytest.raises(WebSocketDisconnect) as caught:
+                await websocket.receive_text()
+    assert caught.value.code == 1009
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []

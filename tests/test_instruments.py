@@ -237,7 +237,7 @@ def test_stats_are_read_only_and_readable() -> None:
     stats = tally.snapshot()
     assert (repr(stats), repr(tally)) == (text, f"Tally({text})")
     with pytest.raises(AttributeError):
-        stats.open = 5  # type: ignore[misc]  # that is the point
+        stats.open = 5
 
 
 def test_stats_dictionary_is_json() -> None:

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -54,7 +55,7 @@ def wire_at(path: str = "/x", *, route: str | None = None, cause: BaseException 
     wire = Wire(peer.receive, peer.send)
     wire.scope = websocket_scope(path, query_string=b"token=secret", headers=[(b"cookie", b"a=secret")])
     wire.began = time.monotonic()
-    wire.route = route
+    wire.branch = SimpleNamespace(pattern=SimpleNamespace(template=route)) if route else None
     wire.cause = cause
     return wire
 
@@ -194,11 +195,11 @@ def test_tell_mistake_is_one_line_of_info(caplog: pytest.LogCaptureFixture) -> N
     ("error", "text"),
     [
         (WebSocketException(4000, "why"), "4000: why"),
-        (NotAuthorized(detail="who\n?"), "401: who\\n?"),
+        (NotAuthorized(detail="who\n?"), "who\\n?"),
         (PermissionDenied("no", why="the origin is not allowed"), "the origin is not allowed"),
         (NotFound(near="/chat/{room}"), "no WebSocket route; near: /chat/{room}"),
         (NotFound(near=None), "no WebSocket route"),
-        (NotFound("no such room"), "404: no such room"),
+        (NotFound("no such room"), "no such room"),
         (ValueError("it's\r\nquoted"), "it's\\r\\nquoted"),
         (UnspeakableError(4000), "UnspeakableError"),
     ],

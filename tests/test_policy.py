@@ -167,7 +167,7 @@ def test_demands_count_with_the_key_that_is_in_force_where_they_stand() -> None:
 def test_demands_refuse_what_are_no_limits() -> None:
     """With the way to write them."""
     with pytest.raises(ImproperlyConfigured, match=r"^limits=\{'rate': '5/s'\}: not a `lilya.limits.Limits`"):
-        Demands({"rate": "5/s"})  # type: ignore[arg-type]  # what is tested
+        Demands({"rate": "5/s"})
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from tests.contract.peer import CLOSED, CONNECT, Peer, connected, converse, disc
 from tests.waiting_peer import WaitingPeer, turns
 
 ACCEPTED: Message = {"type": "websocket.accept", "subprotocol": None, "headers": []}
+GIVEN_UP: Message = {"type": "websocket.close", "code": 1012, "reason": "service restart"}
 
 
 @pytest.fixture(autouse=True)
@@ -365,7 +366,7 @@ async def test_exception_is_told_to_a_test_client(caplog: pytest.LogCaptureFixtu
 
 
 async def test_cancellation_goes_through() -> None:
-    """A cancelled connection is not ended by us: the server does that, and the clean-ups have run."""
+    """A connection that the server gives up is closed first, and the clean-ups have run."""
     done: list[str] = []
     waiting = asyncio.Event()
 
@@ -381,7 +382,7 @@ async def test_cancellation_goes_through() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (peer.sent, done) == ([ACCEPTED], ["clean"])
+    assert (peer.sent, done) == ([ACCEPTED, GIVEN_UP], ["clean"])
 
 
 async def cancelled_child() -> None:
@@ -549,7 +550,7 @@ async def test_cancellation_by_the_server_goes_through_beside_ours() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert (peer.sent, task.cancelled(), task.cancelling()) == ([ACCEPTED], True, 1)
+    assert (peer.sent, task.cancelled(), task.cancelling()) == ([ACCEPTED, GIVEN_UP], True, 1)
 
 
 async def test_return_waits_for_the_close_frame_that_was_begun_from_outside(caplog: pytest.LogCaptureFixture) -> None:
@@ -668,7 +669,7 @@ async def test_connection_is_one_line_at_its_beginning_and_one_at_its_end(caplog
         (
             HTTPException("why", status_code=503),
             logging.WARNING,
-            "code=1011 by=application in=0 out=0: 503: why",
+            "code=1011 by=application in=0 out=0: why",
         ),
         (ValueError("secret"), logging.INFO, "code=1011 by=error in=0 out=0: ValueError"),
         (WebSocketDisconnect(1001), logging.INFO, "code=1011 by=application in=0 out=0"),
@@ -693,8 +694,8 @@ async def test_connection_that_ended_with_an_exception_says_which(
     ("error", "text"),
     [
         (None, "403 /: close() before accept()"),
-        (HTTPException(status_code=418, detail="tea\n"), "418 /: 418: tea\\n"),
-        (PermissionDenied(), "403 /: 403: You do not have permission to perform this action."),
+        (HTTPException(status_code=418, detail="tea\n"), "418 /: tea\\n"),
+        (PermissionDenied(), "403 /: You do not have permission to perform this action."),
         (WebSocketException(4000, "why"), "403 /: 4000: why"),
         (ValueError("secret"), "500 /: ValueError"),
     ],

@@ -2,12 +2,12 @@
 
 import asyncio
 import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from typing import Any
 
 import pytest
 
-from lilya._suspended import interrupt, is_waiting
+from lilya._suspended import chain_of, interrupt, is_waiting
 from tests.waiting_peer import turns
 
 # --- Waiting -----------------------------------------------------------------------------------------------------
@@ -23,6 +23,12 @@ async def test_is_waiting_until_the_end_of_a_coroutine_or_future() -> None:
     future.cancel()
     await asyncio.wait([task])
     assert [is_waiting(awaited) for awaited in (future, coroutine, task)] == [False] * 3
+
+
+@pytest.mark.parametrize("name", ["PyDoneAwaitable", "PyEmptyAwaitable"])
+def test_is_waiting_knows_what_has_happened_already(name: str) -> None:
+    """granian's awaitables for that have nothing else to tell it by."""
+    assert not is_waiting(type(name, (), {})())
 
 
 # --- Interrupting ----------------------------------------------------------------------------------------------------
@@ -94,6 +100,53 @@ async def test_interrupt_cancels_what_can_be_cancelled() -> None:
 
 async def numbers() -> AsyncIterator[int]:
     yield 1
+
+
+async def waits_for(future: asyncio.Future[None]) -> AsyncIterator[int]:
+    await future
+    yield 1
+
+
+async def in_a_loop(future: asyncio.Future[None]) -> None:
+    async for _ in waits_for(future):
+        raise AssertionError("there is nothing")
+
+
+async def by_hand(future: asyncio.Future[None]) -> None:
+    await anext(waits_for(future))
+
+
+async def in_asend(future: asyncio.Future[None]) -> None:
+    generator: Any = waits_for(future)
+    await generator.asend(None)
+
+
+async def in_athrow(future: asyncio.Future[None]) -> None:
+    generator = until_thrown(future)
+    await anext(generator)
+    await generator.athrow(KeyError)
+
+
+async def until_thrown(future: asyncio.Future[None]) -> AsyncGenerator[int, None]:
+    try:
+        yield 1
+    except KeyError:
+        await future
+
+
+@pytest.mark.parametrize("wait", [in_a_loop, by_hand, in_asend, in_athrow])
+async def test_interrupt_reaches_into_asynchronous_generators(
+    wait: Callable[[asyncio.Future[None]], Awaitable[None]],
+) -> None:
+    """A server's `receive`, or a layer's, may be one; the future inside is what waits."""
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    suspended: Any = wait(future)
+    task = asyncio.ensure_future(suspended)
+    await turns()
+    assert list(chain_of(suspended))[-1] is future
+    assert interrupt(suspended)
+    await asyncio.wait([task])
+    assert task.cancelled()
 
 
 async def test_interrupt_says_where_nothing_could_be_found() -> None:

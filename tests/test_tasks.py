@@ -1,7 +1,7 @@
 """`websocket.tasks()`: tasks that end with their block, or with the connection."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -53,11 +53,15 @@ async def test_failure_of_a_task_comes_out_of_the_block_as_itself() -> None:
     """The block and the other tasks are cancelled; no group is around the only exception."""
     websocket, _ = connected()
     ended: list[str] = []
-    with pytest.raises(ValueError, match="why"):
+
+    async def block() -> None:
         async with websocket.tasks() as tasks:
             tasks.start_soon(forever, ended)
             tasks.start_soon(fail, ValueError("why"))
             await forever(ended, "block")
+
+    with pytest.raises(ValueError, match="why"):
+        await block()
     assert sorted(ended) == ["block", "child"]
     current = asyncio.current_task()
     assert current is not None
@@ -67,11 +71,15 @@ async def test_failure_of_a_task_comes_out_of_the_block_as_itself() -> None:
 async def test_failures_of_several_tasks_are_a_group() -> None:
     """Nothing is lost; a client that left beside them is nothing."""
     websocket, _ = connected()
-    with pytest.raises(ExceptionGroup) as caught:
+
+    async def block() -> None:
         async with websocket.tasks() as tasks:
             for error in (ValueError("one"), WebSocketDisconnect(1001), KeyError("two")):
                 tasks.start_soon(fail, error)
             await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await block()
     assert sorted(type(error).__name__ for error in caught.value.exceptions) == ["KeyError", "ValueError"]
 
 
@@ -79,28 +87,38 @@ async def test_exception_of_the_block_stays_as_it_is() -> None:
     """Also where a task fails while it is cancelled, which is then in a group with it."""
     websocket, _ = connected()
     error = ValueError("why")
-    with pytest.raises(ValueError, match="why") as caught:
+
+    async def block() -> None:
         async with websocket.tasks() as tasks:
             tasks.start_soon(forever, [])
             await asyncio.sleep(0)
             raise error
+
+    with pytest.raises(ValueError, match="why") as caught:
+        await block()
     assert caught.value is error
 
 
-async def test_disconnect_comes_out_of_the_block_as_itself() -> None:
-    """Whether a task is told of it or the block."""
-    websocket, _ = connected(disconnect(4000, "bye"))
-    with pytest.raises(WebSocketDisconnect) as caught:
-        async with websocket.tasks() as tasks:
-            tasks.start_soon(websocket.receive_text)
-            await asyncio.Event().wait()
-    assert (caught.value.code, caught.value.reason) == (4000, "bye")
-    websocket, _ = connected(disconnect(4000, "bye"))
-    with pytest.raises(WebSocketDisconnect) as caught:
+@pytest.mark.parametrize("told", ["task", "block", "both"])
+async def test_disconnect_comes_out_of_the_block_as_itself(told: str) -> None:
+    """Whether a task is told of it, or the block, or two of them: no group is around it."""
+    websocket, peer = connected(disconnect(4000, "bye"))
+    peer.gone = True
+
+    async def block() -> None:
         async with websocket.tasks() as tasks:
             tasks.start_soon(forever, [])
-            await websocket.receive_text()
-    assert caught.value.code == 4000
+            if told != "block":
+                tasks.start_soon(websocket.receive_text)
+            if told == "both":
+                tasks.start_soon(websocket.send_text, "x")
+            if told == "block":
+                await websocket.receive_text()
+            await asyncio.Event().wait()
+
+    with pytest.raises(WebSocketDisconnect) as caught:
+        await block()
+    assert (caught.value.code, caught.value.reason) == (4000, "bye")
 
 
 async def test_tasks_end_with_the_connection() -> None:
@@ -170,7 +188,7 @@ async def test_streaming_handler_can_be_stopped_by_its_client() -> None:
     app = Lilya()
     stopped: list[str] = []
 
-    async def tokens() -> AsyncIterator[str]:
+    async def tokens() -> AsyncGenerator[str, None]:
         try:
             while True:
                 yield "token"

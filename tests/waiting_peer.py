@@ -79,7 +79,8 @@ def open_websocket(**limits: object) -> tuple[WebSocket, Wire, WaitingPeer]:
     websocket = WebSocket(websocket_scope(), peer.receive, peer.send)
     wire = websocket._wire
     wire.assign(CONNECTED, CONNECTED)
-    wire.hold_to(Policy().changed(**{"max_message_bytes": None, "inbox_messages": None, "inbox_bytes": None, **limits}))
+    wire.policy = Policy().changed(**{"max_message_bytes": None, "inbox_messages": None, "inbox_bytes": None, **limits})
+    wire.max_chars = wire.policy.max_chars
     return websocket, wire, peer
 
 

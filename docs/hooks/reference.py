@@ -18,13 +18,14 @@ __all__ = ["on_config", "on_files"]
 PACKAGE = Path(__file__).resolve().parents[2] / "lilya"
 SECTION = "Reference"
 
-# Modules whose page needs more than the options in `mkdocs.yml`: those that are lists of names and values, and those
-# of which a reader expects what a class has from its bases.
+# Modules whose page needs more than the options in `mkdocs.yml`: those that are lists of names and values, those of
+# which a reader expects what a class has from its bases, and one whose defaults stand elsewhere and are told in words.
 WORDS = ("lilya.conf.global_settings", "lilya.enums", "lilya.status", "lilya.types")
-HEIRS = ("lilya.controllers", "lilya.requests", "lilya.websockets")
+HEIRS = ("lilya.controllers", "lilya.requests")
 OPTIONS = {
     **{module: {"show_if_no_docstring": True, "show_labels": False} for module in WORDS},
     **{module: {"inherited_members": True} for module in HEIRS},
+    "lilya.limits": {"show_bases": False, "show_signature": False, "show_attribute_values": False},
 }
 
 # For what stands on a page beside something else.

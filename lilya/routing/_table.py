@@ -273,7 +273,7 @@ class RouteTable:
         # The layers around this table learn which route it was, and so do the logs.
         scope.update(branch.tell)
         if branch.admits and scope["type"] == "websocket":
-            wire.route = _full_template(branch, scope)
+            wire.branch, wire.mounts = branch, scope.get(MOUNTS)
             wire.watch.admit(wire, branch.demands, scope)
         if self.owns_scope and not branch.prefix and not branch.mount:
             child = scope
@@ -373,13 +373,6 @@ def _hides(earlier: Branch, later: Branch) -> bool:
     if later.mount and not earlier.mount:
         return False
     return earlier.methods is None or (later.methods is not None and later.methods <= earlier.methods)
-
-
-def _full_template(branch: Branch, scope: Scope) -> str:
-    template = branch.pattern.template
-    for mount in reversed(scope.get(MOUNTS, ())):
-        template = mount.pattern.template.rstrip("/") + template
-    return template
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:

@@ -11,7 +11,7 @@ from lilya._layers import HANDLERS, Layers, compose
 from lilya._watch import POLICY, demanded
 from lilya._wire import WIRE, wire_of
 from lilya.datastructures import URLPath
-from lilya.exceptions import ImproperlyConfigured
+from lilya.exceptions import ImproperlyConfigured, WebSocketDisconnect
 from lilya.routing._pattern import Pattern, parse_pattern
 from lilya.routing._table import Branch, RouteTable, mount_patterns
 from lilya.routing.base import (
@@ -215,7 +215,13 @@ class _Foreign:
             wire.watch.admit_user(wire, scope)
         ours = ("app_root_path", "router", WIRE, MOUNTS, HANDLERS, POLICY)
         inner = {key: value for key, value in scope.items() if key not in ours}
-        await self.app(inner, receive, send)
+        try:
+            await self.app(inner, receive, send)
+        except Exception as error:
+            # Every framework has its own class for it.
+            if wire is None or not wire.answered or wire.open or type(error).__name__ != "WebSocketDisconnect":
+                raise
+            raise WebSocketDisconnect(wire.close_code or 1006, wire.close_reason) from error
 
 
 def _parse_prefix(path: str) -> Pattern:

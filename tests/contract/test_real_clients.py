@@ -37,7 +37,7 @@ VISITS = {
     "denial": (Wish("/deny/text"), Seen(401)),
     "close before accept": (Wish("/close-before-accept/4000"), Seen(403)),
     "client closes": (
-        Wish("/iterate", messages=["a", "世"], count=2, close=(4000, "bye")),
+        Wish("/iterate/iter_text", messages=["a", "世"], count=2, close=(4000, "bye")),
         Seen(messages=["a", "世"], code=4000, reason="bye"),
     ),
     "subprotocol": (

@@ -21,6 +21,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
+from tests.support.processes import guarded
+
 __all__ = ["BROWSER", "Page", "browse"]
 
 # Debian's names; the second is the same browser without a window, and smaller.
@@ -143,7 +145,7 @@ def browse() -> Iterator[Devtools]:
             start_new_session=True,
         )
         assert process.stderr is not None  # asked for above
-        with process.stderr as output:
+        with guarded(process.pid), process.stderr as output:
             reader: threading.Thread | None = None
             try:
                 address = _wait_for_address(output)

@@ -166,9 +166,9 @@ class RawSocket:
         """Write bytes as they are."""
         self._socket.sendall(data)
 
-    def send(self, message: str | bytes) -> None:
-        """Send a message in one frame: text, or binary for bytes."""
-        self.write(message_bytes(message))
+    def send(self, *messages: str | bytes) -> None:
+        """Send messages, all at once, each in one frame: text, or binary for bytes."""
+        self.write(b"".join(map(message_bytes, messages)))
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Send a close frame, an empty one for None; the answer is not awaited."""

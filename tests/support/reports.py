@@ -3,7 +3,8 @@ What happens inside a server process, told to the test that started it.
 
 The application of such a process is wrapped in `Reporting`, and its handlers call `report`. Each report is one line on
 the standard output, an RS character and JSON (RFC 7464), so that reports and the server's own log arrive in the order
-in which they were written. Every connection tells the test's name for it, the query string `case=…`.
+in which they were written. Every connection tells the test's name for it, the query string `case=…`. An application in
+the test's own process reports in the same way, to whomever `Reporting` is given.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from urllib.parse import parse_qs
 from lilya.exceptions import WebSocketDisconnect
 from lilya.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["REPORT", "Report", "Reporting", "Reports", "report", "report_error"]
+__all__ = ["REPORT", "Report", "Reporting", "Reports", "log_reported", "report", "report_error"]
 
 # Every report begins with it.
 REPORT = "\x1e"
@@ -34,11 +35,18 @@ Report = dict[str, Any]
 _case: ContextVar[str | None] = ContextVar("case", default=None)
 
 
+def _print(line: str) -> None:
+    # One write: what another thread writes cannot come between. Shorter than a pipe takes at once (pipe(7), PIPE_BUF).
+    os.write(1, f"\n{line}".encode())
+
+
+_tell: ContextVar[Callable[[str], None]] = ContextVar("tell", default=_print)
+
+
 def report(kind: str, **fields: object) -> None:
     """Tell the test that `kind` has happened, with whatever JSON can hold."""
     line = json.dumps({"kind": kind, "case": _case.get(), **fields}, default=repr)
-    # One write: what another thread writes cannot come between. Shorter than a pipe takes at once (pipe(7), PIPE_BUF).
-    os.write(1, f"\n{REPORT}{line}\n".encode())
+    _tell.get()(f"{REPORT}{line}\n")
 
 
 def report_error(error: BaseException) -> None:
@@ -68,25 +76,47 @@ def _frames(error: BaseException | None) -> Iterator[str]:
         traceback = traceback.tb_next
 
 
+@contextlib.contextmanager
+def log_reported() -> Iterator[None]:
+    """Report what reaches the root logger, and all that the `lilya` loggers say, until the block ends."""
+    handler, root, ours = _LogReports(), logging.getLogger(), logging.getLogger("lilya")
+    level, propagate = ours.level, ours.propagate
+    root.addHandler(handler)
+    ours.addHandler(handler)
+    ours.setLevel(logging.DEBUG)
+    ours.propagate = False  # what the server would print of it is no complaint of the server's
+    try:
+        yield
+    finally:
+        ours.propagate = propagate
+        ours.setLevel(level)
+        ours.removeHandler(handler)
+        root.removeHandler(handler)
+
+
 class Reporting:
     """
     An application that reports, for each WebSocket, when it has "ended", and what it "raised" if it did.
 
-    Everything that reaches the root logger is reported too, and what the `lilya` loggers say from DEBUG upwards. The
-    path `/census` answers with what the process holds: "tasks", "descriptors" and "connections" that are being served.
+    In a server's process the log is reported too (`log_reported`), from the first call on. The path `/census` answers
+    with what the process holds: "tasks", "descriptors" and "connections" that are being served.
+
+    Args:
+        tell: Who is told, instead of the standard output; such a test reports the log itself.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, tell: Callable[[str], None] | None = None) -> None:
         self.app = app
         self.serving = 0
-        handler = _LogReports()
-        logging.getLogger().addHandler(handler)
-        ours = logging.getLogger("lilya")
-        ours.addHandler(handler)
-        ours.setLevel(logging.DEBUG)
-        ours.propagate = False  # what the server would print of it is no complaint of the server's
+        self._tell = tell
+        self._log: contextlib.ExitStack | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._tell is not None:
+            _tell.set(self._tell)
+        elif self._log is None:
+            self._log = contextlib.ExitStack()  # kept for as long as the process lives
+            self._log.enter_context(log_reported())
         if scope["type"] == "http" and scope["path"] == "/census":
             await self._answer_census(send)
         elif scope["type"] != "websocket":

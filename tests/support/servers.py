@@ -22,6 +22,7 @@ from typing import Any
 
 import uvicorn
 
+from tests.support.processes import guarded
 from tests.support.reports import Reports
 
 __all__ = [
@@ -227,6 +228,7 @@ def run_server(
         assert process.stdout is not None  # asked for above
         output = stack.enter_context(process.stdout)
         reports = Reports()
+        stack.enter_context(guarded(process.pid))
         try:
             found = _wait_for_line(output, command.listens, reports)
             stack.enter_context(reports.reading(output, f"log of {name}", SHUTDOWN_SECONDS))
