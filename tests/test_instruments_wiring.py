@@ -167,7 +167,7 @@ def make_app(*instruments: Instrument) -> Lilya:
 # What each of them ends with: path, status, cause, and what the log says.
 REFUSALS = {
     "/closes": (403, "handler", "close() before accept()"),
-    "/denies": (418, "handler", "418: I'm a Teapot"),
+    "/denies": (418, "handler", "I'm a Teapot"),
     "/answers": (402, "handler", "denied by the handler"),
     "/objects": (403, "handler", "4000: so there"),
     "/fails": (500, "error", "ValueError"),
