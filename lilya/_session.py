@@ -14,7 +14,7 @@ from collections.abc import Awaitable
 
 from lilya import _errors, _log
 from lilya._state import CONNECTING, RESPONSE
-from lilya._watch import Watch, refusal
+from lilya._watch import Watch, draining
 from lilya._wire import WIRE, ClientGone, Exchange, Wire
 from lilya.context import serving
 from lilya.exceptions import ContinueRouting, NotFound, WebSocketDisconnect
@@ -55,29 +55,32 @@ async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, watch: Watch
     try:
         try:
             if watch.draining:
-                raise refusal(503, "draining", "the application is shutting down", {"retry-after": "1"})
+                raise draining()
             receive = wire.handed_receive = wire.receive
             send = wire.handed_send = wire.send
             await app(scope, receive, send)
         finally:
-            task, wire.task = wire.task, None
+            wire.handling = False
         if not wire.answered or wire.open or wire.application_state is RESPONSE:
             await _end(wire, scope, None, watch.debug)
     except ContinueRouting:
         await _end(wire, scope, NotFound(), watch.debug)
     except asyncio.CancelledError as error:
         ours = bool(wire.cancels)
-        _take_back(wire, task)
+        _take_back(wire)
         if _is_cancelled():
             # The server gives up the connection, which some of them then just cut.
-            wire.end_soon(1012, "service restart", "drain")
+            if wire.answered:
+                wire.end_soon(1012, "service restart", "drain")
+            else:
+                await _end(wire, scope, draining(), watch.debug)
             raise
         await _end(wire, scope, wire.verdict if ours else error, watch.debug)
     except Exception as error:
         await _end(wire, scope, error, watch.debug)
     finally:
         if wire.cancels:
-            _take_back(wire, task)
+            _take_back(wire)
         try:
             if wire.ender is not None or wire.inbox is not None:
                 await _stop(wire)
@@ -86,16 +89,16 @@ async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, watch: Watch
         finally:
             watch.leave(wire)
             # What refers back to the wire; without it everything here is freed at once.
-            wire.handed_receive = wire.handed_send = wire.websocket = wire.scope = None
+            wire.handed_receive = wire.handed_send = wire.websocket = wire.scope = wire.task = None
             if wire.cause is not None or wire.inbox is not None or wire.ender is not None:
                 wire.cause = wire.inbox = wire.ender = None
 
 
-def _take_back(wire: Wire, task: asyncio.Task[None] | None) -> None:
+def _take_back(wire: Wire) -> None:
     """Take back our own cancellations of the handler's task, which the server may have more use for."""
-    while task is not None and wire.cancels and task.cancelling():
+    while wire.task is not None and wire.cancels and wire.task.cancelling():
         wire.cancels -= 1
-        task.uncancel()
+        wire.task.uncancel()
 
 
 def _is_cancelled() -> bool:

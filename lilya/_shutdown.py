@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from lilya._signals import Takeover, take_over
-from lilya._watch import Watch, refusal
+from lilya._watch import Watch, draining
 from lilya._wire import Wire
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class Shutdown:
             if wire.open:
                 wire.end_soon(self._drain.code, self._drain.reason, "drain")
             elif not wire.answered:
-                wire.verdict = refusal(503, "draining", "the application is shutting down", {"retry-after": "1"})
+                wire.verdict = draining()
                 wire.cancel()
         await self._wait_until(start + seconds)
 

@@ -35,7 +35,7 @@ from lilya.instruments import ConnectionInfo, Instrument, Stats, Tally, tell, wa
 from lilya.serializers import Serializer, serializer
 from lilya.types import Message, Receive, Scope, Send
 
-__all__ = ["POLICY", "Watch", "demanded", "new_watch", "refusal"]
+__all__ = ["POLICY", "Watch", "demanded", "draining", "new_watch", "refusal"]
 
 # Where the scope holds the policy of the mounts it came through.
 POLICY = "lilya.policy"
@@ -328,7 +328,7 @@ class _Vigil:
     def look(self, now: float) -> float:
         """Do what is due; the moment at which to look again."""
         wire = self.wire
-        if wire.task is None:
+        if not wire.handling:
             return math.inf  # the handler has ended, and the session is about to
         if not wire.answered:
             return self._look_at_handshake(now)
@@ -457,6 +457,11 @@ def refusal(status: int, cause: str, why: str, headers: dict[str, str] | None = 
         why: The same for the log, with the setting that would allow it.
     """
     return HTTPException(status_code=status, headers=headers, cause=cause, why=why)
+
+
+def draining() -> HTTPException:
+    """The refusal of a handshake while the application shuts down."""
+    return refusal(503, "draining", "the application is shutting down", {"retry-after": "1"})
 
 
 def _why_refused(wire: Wire) -> tuple[str, str]:

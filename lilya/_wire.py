@@ -148,6 +148,7 @@ class Wire(_Rarely):
         "entered",
         "handed_receive",
         "handed_send",
+        "handling",
         "max_chars",
         "mounts",
         "open",
@@ -201,6 +202,8 @@ class Wire(_Rarely):
         # The `Watch` that looks after this connection, and what it keeps here.
         self.watch: Any = None
         self.round: Any = None
+        # Whether the handler runs: the session is about to end what it left.
+        self.handling = True
         self.was_opened = False
         # The entry of the table that the connection came to, and those of the mounts around it.
         self.branch: Any = None
@@ -702,7 +705,7 @@ class Wire(_Rarely):
 
     def cancel(self) -> None:
         """Cancel the handler; the session knows that it was we who did."""
-        if self.task is not None:
+        if self.task is not None and self.handling:
             self.cancels += 1
             self.task.cancel()
 

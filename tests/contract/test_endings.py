@@ -195,7 +195,7 @@ class Ending:
 ENDINGS: list[tuple[Exception, Ending]] = [
     (
         HTTPException(status_code=429, detail="slow down", headers={"retry-after": "3"}),
-        Ending(429, b"slow down", 4429, "slow down", "429: slow down"),
+        Ending(429, b"slow down", 4429, "slow down", "slow down"),
     ),
     (WebSocketException(4321, "why"), Ending(403, b"", 4321, "why", "4321: why")),
 ]

@@ -141,14 +141,14 @@ def test_streaming_survives_a_second_message_and_pings(name: str) -> None:
     tokens: list[str] = []
     with run_server(name, "tests.contract.watching:app", *PINGING[name]) as server, RawSocket(server) as client:
         case = enter(client, "/streams")
-        client.send("a")
+        client.send("25")  # for longer than any server here waits for a pong
         messages = client.messages()
         tokens += [str(next(messages))]
-        client.send("b")
-        tokens += [str(next(messages)) for _ in range(49)]
+        client.send("3")
+        tokens += [str(next(messages)) for _ in range(27)]
         client.close()
         assert server.reports.wait_for("ended", case)["raised"] is None
-    assert tokens == [f"{prompt}{number}" for prompt in "ab" for number in range(25)]
+    assert tokens == [f"{number} of {count}" for count in (25, 3) for number in range(count)]
 
 
 def test_catching_up_loses_nothing(server: RunningProcess) -> None:

@@ -76,10 +76,10 @@ async def commits(websocket: WebSocket) -> None:
 
 
 async def model(prompt: str) -> AsyncIterator[str]:
-    """Tokens that take their time."""
-    for number in range(25):
+    """As many tokens as the prompt says, which take their time."""
+    for number in range(int(prompt)):
         await asyncio.sleep(0.1)
-        yield f"{prompt}{number}"
+        yield f"{number} of {prompt}"
 
 
 async def streams(websocket: WebSocket) -> None:
