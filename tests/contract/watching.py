@@ -19,7 +19,7 @@ from tests.support.reports import report_error as got
 
 __all__ = ["app"]
 
-SOON = Limits(abandon_grace=0.5)
+SOON = Limits(abandon_grace=0.1)
 
 
 async def only_sends(websocket: WebSocket) -> None:
@@ -169,10 +169,10 @@ app = Reporting(
             WebSocketPath("/only-sends", only_sends, limits=SOON),
             WebSocketPath("/only-computes", only_computes, limits=SOON),
             WebSocketPath("/swallows", swallows, limits=SOON),
-            WebSocketPath("/commits", commits, limits=SOON),
+            WebSocketPath("/commits", commits, limits=Limits(abandon_grace=0.5)),
             WebSocketPath("/streams", streams),
             WebSocketPath("/pours", pours, limits=Limits(write_timeout=0.5)),
-            WebSocketPath("/is-away", is_away, limits=Limits(inbox_messages=4, inbox_timeout=0.5)),
+            WebSocketPath("/is-away", is_away, limits=Limits(inbox_messages=4, inbox_timeout=0.2)),
             WebSocketPath("/catches-up/{name}", catches_up, limits=Limits(inbox_messages=4, inbox_timeout=30)),
             WebSocketPath("/wakes/{name}", wakes),
             WebSocketPath("/small", echoes, limits=Limits(max_message_bytes=1000)),
