@@ -40,6 +40,7 @@ from lilya.websockets import WebSocket
 
 __all__ = [
     "close_for",
+    "code_for",
     "denial_for",
     "end_http",
     "end_websocket",
@@ -85,6 +86,12 @@ def close_for(error: BaseException, *, debug: bool = False) -> tuple[int, str]:
     if isinstance(error, HTTPException) and 400 <= error.status_code <= 499:
         return 4000 + error.status_code, str(error.detail)
     return 1011, ""
+
+
+def code_for(response: ASGIApp) -> int:
+    """The close code that says what an HTTP response would say: 4000 + 4xx, 1011 for 5xx, else 1000."""
+    status = getattr(response, "status_code", 200)
+    return 4000 + status if 400 <= status <= 499 else 1011 if status >= 500 else 1000
 
 
 def denial_for(error: BaseException) -> ASGIApp | None:

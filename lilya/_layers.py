@@ -199,6 +199,9 @@ class _ExceptionLayer:
             await websocket.close(result.code, result.reason)
         elif result is not None and websocket.application_state is CONNECTING:
             await _errors.refuse(websocket, make_response(result))
+        elif result is not None and websocket._wire.open and _errors.is_fault(error):
+            # Too late for a response: its status says with which code to close, where the exception does not.
+            await websocket.close(_errors.code_for(make_response(result)))
         await _errors.end_websocket(websocket, error)
 
     async def _on_http(

@@ -30,7 +30,7 @@ from lilya._shared import SharedValues
 from lilya._state import CONNECTED
 from lilya._suspended import is_waiting
 from lilya._wire import BREATH, Wire
-from lilya.exceptions import HTTPException, WebSocketDisconnect
+from lilya.exceptions import HTTPException
 from lilya.instruments import ConnectionInfo, Instrument, Stats, Tally, tell, wants_messages
 from lilya.serializers import Serializer, serializer
 from lilya.types import Message, Receive, Scope, Send
@@ -235,7 +235,7 @@ class Watch:
     def _why_closed(wire: Wire) -> str:
         if wire.why or wire.cause is None:
             return wire.why
-        if isinstance(wire.cause, WebSocketDisconnect):
+        if _errors.is_leaving(wire.cause):
             return ""
         # A fault has been reported already, with all of it.
         return type(wire.cause).__name__ if _errors.is_fault(wire.cause) else _log.told(wire.cause)

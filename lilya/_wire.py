@@ -205,6 +205,7 @@ class Wire(_Rarely):
         # Whether the handler runs: the session is about to end what it left.
         self.handling = True
         self.was_opened = False
+        self.scope = None
         # The entry of the table that the connection came to, and those of the mounts around it.
         self.branch: Any = None
         self.mounts: Any = None
@@ -503,6 +504,8 @@ class Wire(_Rarely):
         if after is None:
             raise out_of_order("send", state, kind)
         if after is RESPONSE:
+            if self.scope is not None and "websocket.http.response" not in (self.scope.get("extensions") or {}):
+                raise RuntimeError("The server doesn't support the Websocket Denial Response extension.")
             check_headers(message.get("headers") or ())
             status = message.get("status")
             if not (isinstance(status, int) and 200 <= status <= 599):

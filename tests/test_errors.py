@@ -7,6 +7,7 @@ import pytest
 
 from lilya._errors import (
     close_for,
+    code_for,
     denial_for,
     end_http,
     end_websocket,
@@ -259,3 +260,17 @@ async def test_end_http_answers_with_a_status(
     await end_http(scope, peer.receive, peer.send, error, debug=debug)
     assert (peer.sent[0]["status"], peer.sent[1]["body"]) == (status, body)
     assert [record.levelno for record in caplog.records] == [logging.ERROR] * reported
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        (PlainText("x", status_code=418), 4418),
+        (PlainText("x", status_code=503), 1011),
+        (PlainText("x"), 1000),
+        (WebSocket, 1000),
+    ],
+)
+def test_code_for_says_what_a_response_would_say(response: Any, code: int) -> None:
+    """After accept a response comes too late; any other ASGI application says nothing bad."""
+    assert code_for(response) == code

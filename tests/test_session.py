@@ -949,3 +949,19 @@ async def test_exception_is_freed_when_the_connection_has_ended(monkeypatch: pyt
 
 class ValueErrorOfOurs(ValueError):
     """One that can be referred to weakly."""
+
+
+async def test_denial_that_the_server_cannot_send_is_refused_at_the_call() -> None:
+    """A raw application is told, too, and may close instead."""
+    told: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await send({"type": "websocket.http.response.start", "status": 401, "headers": []})
+        except RuntimeError as error:
+            told.append(str(error))
+        await send({"type": "websocket.close"})
+
+    peer = Peer(CONNECT)
+    await conduct(app, {**websocket_scope(), "extensions": {}}, peer.receive, peer.send, new_watch())
+    assert (told, peer.kinds) == (["The server doesn't support the Websocket Denial Response extension."], ["close"])

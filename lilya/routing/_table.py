@@ -222,6 +222,7 @@ class RouteTable:
         """Run the first branch that matches and answers."""
         path = get_route_path(scope) if scope.get("root_path") else scope["path"]
         allowed: frozenset[str] = frozenset()
+        tried = False
         partial: tuple[Branch, dict[str, Any]] | None = None
         outer = scope.get("path_params")
         for number, values in self.indexes[scope["type"]].match(path):
@@ -243,9 +244,10 @@ class RouteTable:
                     continue
             if await self._answered(branch, params, path, scope, receive, send):
                 return
+            tried = True
         if partial is not None and await self._answered(*partial, path, scope, receive, send):
             return
-        await self._not_matched(path, allowed, scope, receive, send)
+        await self._not_matched(path, allowed, tried, scope, receive, send)
 
     def _child(self, branch: Branch, params: dict[str, Any], scope: Scope, path: str) -> Scope:
         """The scope for what is behind a branch."""
@@ -319,7 +321,7 @@ class RouteTable:
                 yield self.branches[number], params
 
     async def _not_matched(
-        self, path: str, allowed: frozenset[str], scope: Scope, receive: Receive, send: Send
+        self, path: str, allowed: frozenset[str], tried: bool, scope: Scope, receive: Receive, send: Send
     ) -> None:
         if allowed:
             await self._wrong_method(allowed, scope, receive, send)
@@ -337,6 +339,8 @@ class RouteTable:
         if "app" not in scope:
             await _not_found(scope, receive, send)
             return
+        if tried:
+            raise NotFound(cause="handler", why="no handler of a route that matches has answered")
         near = self.indexes[scope["type"]].nearest(path)
         hint = self.branches[near].pattern.template if near is not None else None
         raise NotFound(near=hint)

@@ -117,7 +117,6 @@ HALF = frame_bytes(TEXT, b"half a message")[:9]
 NOT_FOUND = b"The resource cannot be found."
 ERROR: dict[str, Any] = {"by": "error", "why": "BoomError"}
 CLIENT: dict[str, Any] = {"by": "client"}
-HANDLED: dict[str, Any] = {"by": "error", "why": "HandledError"}
 
 ROWS: dict[str, Row] = {
     # The handler ends the connection.
@@ -197,7 +196,9 @@ ROWS: dict[str, Row] = {
     "exception handler returns a response before accept": Row(
         "/handled/before/response", refused(418, b"handled"), why="HandledError"
     ),
-    "exception handler returns a response after accept": Row("/handled/after/response", closed(1011), **HANDLED),
+    "exception handler returns a response after accept": Row(
+        "/handled/after/response", closed(4418), why="HandledError"
+    ),
     # Exceptions that are faults.
     "other exception before accept": Row("/raise/before/boom", refused(500, **boom()), why="BoomError"),
     "other exception after accept": Row("/raise/after/boom", closed(1011, **boom()), **ERROR),
