@@ -648,6 +648,7 @@ def test_address_is_a_pair_with_names() -> None:
     """Host and port, by name or in order."""
     address = Address("127.0.0.1", 80)
     assert (address.host, address.port) == address == ("127.0.0.1", 80)
+    assert repr(address) == "Address(host='127.0.0.1', port=80)"
 
 
 # -- Cookie ------------------------------------------------------------------------------------------------------------

@@ -171,7 +171,7 @@ REFUSALS = {
     "/answers": (402, "handler", "denied by the handler"),
     "/objects": (403, "handler", "4000: so there"),
     "/fails": (500, "error", "ValueError"),
-    "/nothing": (404, "not_found", "no WebSocket route"),
+    "/nothing": (404, "handler", "the handler returned without accept() or close()"),
     "/slow": (503, "accept_timeout", "not accepted after 0.01 s; Limits(accept_timeout=…)"),
     "/nobody": (403, "permission", None),
     "/obey": (404, "not_found", "no WebSocket route; near: /obey/{name}"),

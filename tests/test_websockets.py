@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -1066,3 +1067,20 @@ async def test_websocket_passes_on_an_os_error_of_a_layer(call: str, value: Any)
     with pytest.raises(TimeoutError):
         await getattr(WebSocket({**outer.scope, WIRE: outer._wire}, outer.receive, send), call)(value)
     assert (outer.closed, peer.sent) == (False, [])
+
+
+@pytest.mark.parametrize("moment", ["1700000000", math.nan, math.inf, b"x"])
+def test_expires_at_refuses_what_is_no_moment(moment: Any) -> None:
+    """At the call, where the mistake is."""
+    websocket, _ = connected()
+    with pytest.raises(TypeError, match="give seconds since the epoch"):
+        websocket.expires_at = moment
+    assert websocket.expires_at is None
+
+
+async def test_accept_refuses_a_conversation_that_begins_in_the_middle() -> None:
+    """The server's first message is out of order."""
+    peer = Peer(text_frame("x"))
+    websocket = WebSocket(websocket_scope(), peer.receive, peer.send)
+    with pytest.raises(WebSocketRuntimeError, match=r"websocket\.receive"):
+        await websocket.accept()

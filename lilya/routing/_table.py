@@ -222,7 +222,7 @@ class RouteTable:
         """Run the first branch that matches and answers."""
         path = get_route_path(scope) if scope.get("root_path") else scope["path"]
         allowed: frozenset[str] = frozenset()
-        tried = False
+        silent = False
         partial: tuple[Branch, dict[str, Any]] | None = None
         outer = scope.get("path_params")
         for number, values in self.indexes[scope["type"]].match(path):
@@ -242,12 +242,13 @@ class RouteTable:
                 if fit is Match.PARTIAL:
                     partial = partial or (branch, params)
                     continue
-            if await self._answered(branch, params, path, scope, receive, send):
+            answered = await self._answered(branch, params, path, scope, receive, send)
+            if answered:
                 return
-            tried = True
+            silent = silent or answered is None
         if partial is not None and await self._answered(*partial, path, scope, receive, send):
             return
-        await self._not_matched(path, allowed, tried, scope, receive, send)
+        await self._not_matched(path, allowed, silent, scope, receive, send)
 
     def _child(self, branch: Branch, params: dict[str, Any], scope: Scope, path: str) -> Scope:
         """The scope for what is behind a branch."""
@@ -269,8 +270,8 @@ class RouteTable:
 
     async def _answered(
         self, branch: Branch, params: dict[str, Any], path: str, scope: Scope, receive: Receive, send: Send
-    ) -> bool:
-        """Run one branch; False if the next one shall have its turn."""
+    ) -> bool | None:
+        """Run one branch; if the next one shall have its turn, False, or None for a handler that just returned."""
         wire = scope[WIRE]
         # The layers around this table learn which route it was, and so do the logs.
         scope.update(branch.tell)
@@ -282,6 +283,7 @@ class RouteTable:
             child["path_params"] = params
         else:
             child = self._child(branch, params, scope, path)
+        silent = False
         try:
             await branch.app(child, receive, send)
         except ContinueRouting:
@@ -294,11 +296,12 @@ class RouteTable:
                 return True
             if scope["type"] == "websocket" and not branch.mount:
                 _log.report_unanswered(scope, wire.id)
+                silent = True
         finally:
             if branch.mount:
                 scope.update({key: child[key] for key in branch.tell})
         wire.rewind()
-        return False
+        return None if silent else False
 
     def probe(self, scope: Scope) -> Match:
         """How well the best branch matches a scope, without running anything."""
@@ -321,7 +324,7 @@ class RouteTable:
                 yield self.branches[number], params
 
     async def _not_matched(
-        self, path: str, allowed: frozenset[str], tried: bool, scope: Scope, receive: Receive, send: Send
+        self, path: str, allowed: frozenset[str], silent: bool, scope: Scope, receive: Receive, send: Send
     ) -> None:
         if allowed:
             await self._wrong_method(allowed, scope, receive, send)
@@ -339,8 +342,8 @@ class RouteTable:
         if "app" not in scope:
             await _not_found(scope, receive, send)
             return
-        if tried:
-            raise NotFound(cause="handler", why="no handler of a route that matches has answered")
+        if silent:
+            raise NotFound(cause="handler", why="the handler returned without accept() or close()")
         near = self.indexes[scope["type"]].nearest(path)
         hint = self.branches[near].pattern.template if near is not None else None
         raise NotFound(near=hint)
