@@ -90,28 +90,28 @@ class Origins:
         """
         if self._all:
             return None
-        headers = list(headers)
-        known = dict(headers)
-        if len(known) == len(headers) and b"origin" in known:
-            # What nearly all browsers send: no header twice.
-            if (scheme, known[b"origin"], known.get(b"host") if self._same else b"") in self._remembered:
-                return None
-        origin = None
+        origins, hosts = [], []
         for name, value in headers:
-            if len(name) == 6 and name.lower() == b"origin":  # the length costs less than the letters
-                if origin is not None:
-                    return "there is more than one Origin header; only origins='*' allows it"
-                origin = value
-        if origin is None:
+            # Lower case is what ASGI has; any other is looked at, too, by those whose length fits, which costs less.
+            size = len(name)
+            if size == 6 and (name == b"origin" or name.lower() == b"origin"):
+                origins.append(value)
+            elif size == 4 and (name == b"host" or name.lower() == b"host"):
+                hosts.append(value)
+        if not origins:
             return None
+        if len(origins) > 1:
+            return "there is more than one Origin header; only origins='*' allows it"
+        (origin,) = origins
         host = b""
         if self._same:
-            hosts = {value for name, value in headers if name.lower() == b"host"}
-            if len(hosts) != 1:
+            if len(hosts) != 1 and len(set(hosts)) != 1:
                 several = "Host headers that differ" if hosts else "no Host header"
                 return f"origin {_shown(origin)} came with {several} to compare it with; {_remedy(origin)}"
-            (host,) = hosts
+            host = hosts[0]
         handshake = (scheme, origin, host)
+        if handshake in self._remembered:
+            return None
         refusal = self._judge(origin, host, scheme)
         if refusal is None:
             if len(self._remembered) >= _REMEMBERED:

@@ -25,8 +25,8 @@ class ConnectionTasks:
 
     __slots__ = ("_group", "_tasks", "_wire")
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, wire: Any) -> None:
+        self._wire: Wire = wire
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[Any]] = set()
 

@@ -154,20 +154,20 @@ class Lilya(Mountable, RoutingMethodsMixin):
     @property
     def debug(self) -> bool:
         """Whether the peer is told the type of an unexpected exception."""
-        return self.router.watch.debug
+        return self.router._watch.debug
 
     @debug.setter
     def debug(self, debug: bool) -> None:
-        self.router.watch.debug = debug
+        self.router._watch.debug = debug
 
     @property
     def serializer(self) -> Serializer:
         """How WebSockets read and write JSON."""
-        return self.router.watch.codec
+        return self.router._watch.codec
 
     @serializer.setter
     def serializer(self, codec: Serializer) -> None:
-        self.router.watch.codec = codec
+        self.router._watch.codec = codec
 
     def stats(self) -> Stats:
         """
@@ -175,7 +175,7 @@ class Lilya(Mountable, RoutingMethodsMixin):
 
         A mounted application counts nothing: its connections are those of the application around it.
         """
-        return self.router.watch.stats()
+        return self.router._watch.stats()
 
     # -- serving -------------------------------------------------------------------------------------------------
 

@@ -215,7 +215,8 @@ class Stats:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Stats) and self.as_dict() == other.as_dict()
 
-    __hash__ = None  # type: ignore[assignment]  # it holds dictionaries
+    def __hash__(self) -> int:
+        raise TypeError(f"{type(self).__name__} cannot be a key: it holds dictionaries.")
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__slots__)

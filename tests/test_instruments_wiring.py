@@ -260,7 +260,7 @@ async def test_counts_are_exact_whatever_happens(visits: list[Any], at_once: boo
     assert (stats.open, stats.opened, stats.drops) == (0, expected_closes.total(), 0)
     assert (dict(stats.closes), dict(stats.refusals)) == (dict(expected_closes), dict(expected_refusals))
     assert (stats.received, stats.sent) == (received, sent)
-    assert app.router.watch.wires == []
+    assert app.router._watch.wires == []
     for calls in diary.by_connection():
         hooks = [call[0] for call in calls]
         if hooks[-1] == "refused":
@@ -490,7 +490,7 @@ async def test_refusal_by_a_setting_names_the_setting(caplog: pytest.LogCaptureF
             await refused(client, "/many")
         await refused(client, "/many", headers={"origin": "https://evil.example"})
         await refused(client, "/manny")
-        app.router.watch.draining = True
+        app.router._watch.draining = True
         await refused(client, "/many")
     assert [line for line in lines(caplog) if line[0].isdigit()] == [
         "503 /route: 1 connections are open; Limits(connections=…) allows more",

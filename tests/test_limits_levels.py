@@ -307,7 +307,7 @@ def two_of(setting: str) -> Limits:
 async def test_origins_that_are_not_looked_at_allow_everything() -> None:
     """Where a policy has none at all."""
     app = Lilya(routes=[WebSocketPath("/ws", tell)])
-    watch = app.router.watch
+    watch = app.router._watch
     watch.policy = watch.policy.changed(origins=None)
     async with AsyncTestClient(app, raise_server_exceptions=False) as client:
         async with client.websocket_connect("/ws", headers=ALLOWED):
@@ -531,10 +531,10 @@ async def test_place_is_given_back_whatever_the_end(handler: Any) -> None:
     stats = app.stats()
     assert stats.opened + sum(stats.refusals.values()) == 3
     assert not set(stats.refusals) & set(counted._values())
-    assert app.router.watch.wires == []
+    assert app.router._watch.wires == []
     assert all(
         not gate.counts
-        for demands in (route.demands, app.router.demands)
+        for demands in (route._demands, app.router._demands)
         if demands is not None
         for gate in demands._gates.values()
     )

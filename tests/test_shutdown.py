@@ -498,13 +498,13 @@ async def test_lifespan_that_ends_takes_everybody_with_it(caplog: pytest.LogCapt
             ran.append("handler")
 
     app = app_of(compute, drain=Drain(seconds=LONG))
-    app.add_event_handler("shutdown", lambda: ran.append(f"draining={app.router.watch.draining}"))
+    app.add_event_handler("shutdown", lambda: ran.append(f"draining={app.router._watch.draining}"))
     async with Standing(app) as server:
         peer, task = await server.connect()
     await task
     assert peer.closes == [RESTART]
     assert ran == ["handler", "draining=True"]
-    assert app.router.watch.draining is False
+    assert app.router._watch.draining is False
     assert logged(caplog) == ["INFO Shutting down: closing 1 connections over 0 s"]
 
 

@@ -357,7 +357,7 @@ async def test_messages_wait_for_a_handler_that_is_away(limits: dict[str, Any]) 
     async with connection(app) as websocket:
         for text in sent:
             await websocket.send_text(text)
-        await until(lambda: bool(app.router.watch.wires[0].inbox))
+        await until(lambda: bool(app.router._watch.wires[0].inbox))
         awake.set()
         await until(lambda: len(received) == len(sent))
     assert received == sent
@@ -396,7 +396,7 @@ async def test_inbox_may_stay_full_without_the_timeout() -> None:
     async with connection(app) as websocket:
         for number in range(10):
             await websocket.send_text(str(number))
-        await until(lambda: app.router.watch.wires[0].inbox is not None)
+        await until(lambda: app.router._watch.wires[0].inbox is not None)
         await asyncio.sleep(0.2)  # as many looks as would do it
         awake.set()
         await until(lambda: len(received) == 10)
@@ -434,8 +434,8 @@ async def test_failure_of_the_server_is_told_once_the_handler_is_back(caplog: py
     peer = WaitingPeer()
     peer.feed(CONNECT, RuntimeError("the server is at its end"))
     running = asyncio.create_task(app(websocket_scope("/"), peer.receive, peer.send))
-    await until(lambda: bool(app.router.watch.wires) and app.router.watch.wires[0].inbox is not None)
-    (wire,) = app.router.watch.wires
+    await until(lambda: bool(app.router._watch.wires) and app.router._watch.wires[0].inbox is not None)
+    (wire,) = app.router._watch.wires
     inbox = wire.inbox
     assert inbox is not None
     await until(lambda: inbox.failure is not None)
@@ -676,7 +676,7 @@ async def test_short_commit_is_not_cut() -> None:
     app = app_with(handler, abandon_grace=5)
     async with connection(app) as websocket:
         await websocket.close(4001)
-        await until(lambda: app.router.watch.wires[0].close_code == 4001)
+        await until(lambda: app.router._watch.wires[0].close_code == 4001)
         left.set()
     assert told.errors == [("committed", None), ("WebSocketDisconnect", 4001)]
 
@@ -751,7 +751,7 @@ async def test_messages_are_judged_by_the_time_of_their_arrival(monkeypatch: pyt
     received: list[str] = []
     app = app_with(away_until(awake, received), rate="1/s", burst=1)
     async with connection(app) as websocket:
-        (wire,) = app.router.watch.wires
+        (wire,) = app.router._watch.wires
         for number in range(5):
             now[0] += 1.0
             await websocket.send_text(str(number))
@@ -958,7 +958,7 @@ async def test_handler_sees_that_the_application_shuts_down() -> None:
     async with AsyncTestClient(app) as client, client.websocket_connect("/") as websocket:
         await websocket.send_text("?")
         assert json.loads(await websocket.receive_text()) is False
-        app.router.watch.draining = True
+        app.router._watch.draining = True
         await websocket.send_text("?")
         assert json.loads(await websocket.receive_text()) is True
         with pytest.raises(WebSocketDenialResponse) as denial:
@@ -973,7 +973,7 @@ async def test_timer_survives_what_is_wrong_with_one_connection(caplog: pytest.L
     """It is reported and ended; all others are looked at as before."""
     app = Lilya(routes=[WebSocketPath("/{name}", receiving(Told()))], limits=Limits(idle_timeout=SOON))
     async with AsyncTestClient(app, raise_server_exceptions=False) as client, client.websocket_connect("/a") as one:
-        (wire,) = app.router.watch.wires
+        (wire,) = app.router._watch.wires
         wire.expires_at = "tomorrow"  # type: ignore[assignment]  # what is wrong
         async with client.websocket_connect("/b") as other:
             assert await close_of(one) == (1011, "")
@@ -992,7 +992,7 @@ async def test_timer_stops_when_nobody_is_left() -> None:
     for _ in range(2):
         async with connection(app) as websocket:
             assert await close_of(websocket) == (1000, "")
-        await until(lambda: not app.router.watch._rounds)
+        await until(lambda: not app.router._watch._rounds)
 
 
 def test_timer_of_an_event_loop_that_was_closed_is_forgotten() -> None:
@@ -1009,7 +1009,7 @@ def test_timer_of_an_event_loop_that_was_closed_is_forgotten() -> None:
 
     for _ in range(3):
         asyncio.run(visit())
-    assert len(app.router.watch._rounds) == 1
+    assert len(app.router._watch._rounds) == 1
 
 
 def test_connection_runs_without_an_event_loop_of_asyncio() -> None:

@@ -196,7 +196,7 @@ class BasePath:
     name: str | None
     layers: Layers
     dependencies: Mapping[str, Any]
-    demands: Demands | None = None
+    _demands: Demands | None = None
     _alone: tuple[RouteTable, Watch] | None = None
 
     def branches(self, around: Around) -> Iterator[Branch]:

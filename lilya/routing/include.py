@@ -94,7 +94,7 @@ class Include(BasePath):
         self.include_in_schema = include_in_schema
         self.deprecated = deprecated
         self.redirect_slashes = redirect_slashes
-        self.demands = demanded(limits, origins)
+        self._demands = demanded(limits, origins)
         self.dependencies: Mapping[str, Any] = dict(dependencies or {})
         self.layers: Layers = Layers(
             middleware=middleware,
@@ -119,7 +119,7 @@ class Include(BasePath):
     def branches(self, around: Around) -> Iterator[Branch]:
         if self._routes is not None and not self.layers:
             around.watch(self._routes)
-            inside = around.inside(self.pattern, self.dependencies, self.redirect_slashes, demands=self.demands)
+            inside = around.inside(self.pattern, self.dependencies, self.redirect_slashes, demands=self._demands)
             for route in self._routes:
                 yield from route.branches(inside)
             return
@@ -190,7 +190,7 @@ def mount_branches(
             handed_on=tuple if table is not None else inside.handed_on,
             behind=table or (app if isinstance(app, Mountable) else None),
             redirect_slashes=inside.redirect_slashes,
-            demands=around.demanding(route.demands),
+            demands=around.demanding(route._demands),
             admits=foreign,
         )
 

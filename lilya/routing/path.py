@@ -71,7 +71,7 @@ class HandlerPath(BasePath):
                 prefix=depth,
                 behind=endpoint,
                 redirect_slashes=around.redirect_slashes,
-                demands=around.demanding(self.demands),
+                demands=around.demanding(self._demands),
                 admits=self.kind == "websocket",
             )
 

@@ -271,8 +271,8 @@ class Router(Mountable, RoutingMethodsMixin):
         )
         self.router: Router = self
         # What is demanded where this router is mounted; alone, it has a watch of its own.
-        self.demands: Demands | None = demanded(limits, origins)
-        self.watch: Watch = new_watch(limits, origins, listed("instruments", instruments))
+        self._demands: Demands | None = demanded(limits, origins)
+        self._watch: Watch = new_watch(limits, origins, listed("instruments", instruments))
         self._entry: ASGIApp | None = None
         self._table = RouteTable(())
         self._routes.watchers.add(self)
@@ -304,8 +304,8 @@ class Router(Mountable, RoutingMethodsMixin):
         if entry is None:
             entry = self._compile()
         if WIRE in scope:
-            if self.demands is not None and scope["type"] == "websocket":
-                scope[POLICY] = self.demands.applied_to(scope.get(POLICY) or scope[WIRE].watch.policy)
+            if self._demands is not None and scope["type"] == "websocket":
+                scope[POLICY] = self._demands.applied_to(scope.get(POLICY) or scope[WIRE].watch.policy)
             return entry(scope, receive, send)
         # A foreign application around us means something else by it.
         if "app_root_path" in scope:
@@ -316,15 +316,15 @@ class Router(Mountable, RoutingMethodsMixin):
             self.served = True
         scope["router"] = self
         if scope["type"] == "websocket":
-            return conduct_websocket(entry, scope, self.watch.wire(receive, send), self.watch)
-        return conduct(entry, scope, receive, send, self.watch)
+            return conduct_websocket(entry, scope, self._watch.wire(receive, send), self._watch)
+        return conduct(entry, scope, receive, send, self._watch)
 
     async def serve_lifespan(
         self, app: Any, scope: Scope, receive: Receive, send: Send, drain: Drain | None = None
     ) -> None:
         """Run startup and shutdown for `app`, which is this router or the application around it."""
         lifespan = self._lifespan or from_hooks(self.on_startup, self.on_shutdown)
-        await serve_lifespan(lifespan, app, scope, receive, send, prepare=self.prepare, watch=self.watch, drain=drain)
+        await serve_lifespan(lifespan, app, scope, receive, send, prepare=self.prepare, watch=self._watch, drain=drain)
 
     def outdate(self, routes: RouteList) -> None:
         """Compile again before the next connection: one of the lists of routes has changed."""

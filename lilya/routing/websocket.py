@@ -55,7 +55,7 @@ class WebSocketPath(HandlerPath):
         limits: Limits | None = None,
         origins: OriginsSetting | None = None,
     ) -> None:
-        self.demands = demanded(limits, origins)
+        self._demands = demanded(limits, origins)
         super().__init__(
             path,
             handler,
