@@ -90,14 +90,21 @@ class Origins:
         """
         if self._all:
             return None
-        origins, hosts = [], []
+        origin = host = None
         for name, value in headers:
-            # Lower case is what ASGI has; any other is looked at, too, by those whose length fits, which costs less.
-            size = len(name)
-            if size == 6 and (name == b"origin" or name.lower() == b"origin"):
-                origins.append(value)
-            elif size == 4 and (name == b"host" or name.lower() == b"host"):
-                hosts.append(value)
+            if name == b"origin":
+                if origin is not None:
+                    break
+                origin = value
+            elif name == b"host":
+                if host is not None:
+                    break
+                host = value
+        else:
+            # No header twice, and the names in lower case, as ASGI has them: what nearly all browsers come with.
+            if origin is not None and (scheme, origin, host if self._same else b"") in self._remembered:
+                return None
+        origins = [value for name, value in headers if name.lower() == b"origin"]
         if not origins:
             return None
         if len(origins) > 1:
@@ -105,13 +112,12 @@ class Origins:
         (origin,) = origins
         host = b""
         if self._same:
-            if len(hosts) != 1 and len(set(hosts)) != 1:
+            hosts = {value for name, value in headers if name.lower() == b"host"}
+            if len(hosts) != 1:
                 several = "Host headers that differ" if hosts else "no Host header"
                 return f"origin {_shown(origin)} came with {several} to compare it with; {_remedy(origin)}"
-            host = hosts[0]
+            (host,) = hosts
         handshake = (scheme, origin, host)
-        if handshake in self._remembered:
-            return None
         refusal = self._judge(origin, host, scheme)
         if refusal is None:
             if len(self._remembered) >= _REMEMBERED:

@@ -60,7 +60,7 @@ class WebSocket(Connection):
             self._wire = Wire(receive, send)
             receive, send = self._wire.receive, self._wire.send
             self._layered = False
-        self._line: Wire | LayeredLine = LayeredLine(self._wire, receive, send) if self._layered else self._wire
+        self._line: Wire | _LayeredLine = _LayeredLine(self._wire, receive, send) if self._layered else self._wire
         self._receive, self._send = receive, send
 
     # -- state ---------------------------------------------------------------------------------------------------
@@ -552,7 +552,7 @@ class WebSocket(Connection):
         return UnexpectedMessage(f"Expected a {wanted} message, but the client sent {got}: use {other} for it.")
 
 
-class LayeredLine:
+class _LayeredLine:
     """What a `WebSocket` receives and sends with below a layer: the same as its `Wire`, which the layers lead to."""
 
     __slots__ = ("_receive", "_send", "_wire", "breath", "max_chars", "pending", "pull", "push", "received", "sending")
