@@ -23,6 +23,7 @@ with 500. The text of an exception that is not an answer never reaches the peer.
 from __future__ import annotations
 
 from lilya import _log
+from lilya._fields import is_token
 from lilya._response import PlainText, Response
 from lilya._state import CONNECTING
 from lilya._wire import ClientGone
@@ -89,9 +90,9 @@ def close_for(error: BaseException, *, debug: bool = False) -> tuple[int, str]:
 
 
 def code_for(response: ASGIApp) -> int:
-    """The close code that says what an HTTP response would say: 4000 + 4xx, 1011 for 5xx, else 1000."""
+    """The close code that says what an HTTP response would say, for a fault: 4000 + 4xx, else 1011."""
     status = getattr(response, "status_code", 200)
-    return 4000 + status if 400 <= status <= 499 else 1011 if status >= 500 else 1000
+    return 4000 + status if 400 <= status <= 499 else 1011
 
 
 def denial_for(error: BaseException) -> ASGIApp | None:
@@ -128,7 +129,8 @@ async def end_websocket(websocket: WebSocket, error: BaseException, *, debug: bo
         # For a page in a browser, which is told the code of a close but nothing of a denial; nor of that, if it offered
         # subprotocols and none is answered.
         offered = websocket.scope.get("subprotocols")
-        await websocket.accept(None if wire.agreed_subprotocol or not offered else offered[0])
+        answer = next((one for one in offered or () if is_token(one)), None)
+        await websocket.accept(None if wire.agreed_subprotocol else answer)
     if websocket.application_state is CONNECTING:
         await refuse(websocket, denial_for(error))
     else:

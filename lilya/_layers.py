@@ -195,7 +195,11 @@ class _ExceptionLayer:
         wire = wire_of(scope)
         websocket = (wire.websocket if wire is not None else None) or WebSocket(scope, receive, send)
         result = await call(handler, websocket, error) if handler is not None else None
-        if isinstance(result, WebSocketClose):
+        if isinstance(result, type) and issubclass(result, WebSocketClose):
+            raise TypeError("An exception handler returned the class Close: return an instance, such as Close(4000).")
+        if isinstance(result, WebSocketClose) and websocket.closed:
+            pass  # the handler had closed already, and then failed
+        elif isinstance(result, WebSocketClose):
             await websocket.close(result.code, result.reason)
         elif result is not None and websocket.application_state is CONNECTING:
             await _errors.refuse(websocket, make_response(result))

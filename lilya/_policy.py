@@ -127,7 +127,7 @@ class Demands:
     __slots__ = ("_declared", "_gates", "_inside", "_origins")
 
     def __init__(self, limits: Any = None, origins: Origins | None = None) -> None:
-        if limits is not None and not hasattr(limits, "_declared"):
+        if limits is not None and (isinstance(limits, type) or not hasattr(limits, "_declared")):
             raise ImproperlyConfigured(
                 f"limits={limits!r}: not a `lilya.limits.Limits`. Write `limits=Limits(…)` with the fields to set."
             )
@@ -221,15 +221,13 @@ def user_of(scope: Mapping[str, Any]) -> Hashable | None:
     return key
 
 
-def is_too_long(text: str, limit: int | None) -> bool:
+def is_too_long(text: str, limit: int) -> bool:
     """
-    Whether the UTF-8 form of a text has more than `limit` bytes; None is no limit.
+    Whether the UTF-8 form of a text has more than `limit` bytes.
 
     It is encoded only if that is the one way to know. A lone surrogate, which UTF-8 has no form for, counts as the
     three bytes it would take.
     """
-    if limit is None:
-        return False
     length = len(text)
     if length > limit:
         return True

@@ -82,10 +82,12 @@ async def conduct_websocket(app: ASGIApp, scope: Scope, wire: Wire, watch: Watch
         if wire.cancels:
             _take_back(wire)
         try:
-            if wire.ender is not None or wire.inbox is not None:
-                await _stop(wire)
-            if wire.cleanups is not None:
-                await _clean_up(wire, scope)
+            try:
+                if wire.ender is not None or wire.inbox is not None:
+                    await _stop(wire)
+            finally:
+                if wire.cleanups is not None:
+                    await _clean_up(wire, scope)
         finally:
             watch.leave(wire)
             # What refers back to the wire; without it everything here is freed at once.
@@ -109,14 +111,16 @@ def _is_cancelled() -> bool:
 
 async def _stop(wire: Wire) -> None:
     """End what runs beside the handler: who reads ahead, and who says goodbye."""
-    if wire.ender is not None:
-        done, pending = await asyncio.wait([wire.ender], timeout=CLOSE_SECONDS)
-        for task in pending:
-            task.cancel()
-            await asyncio.wait([task])
-        for task in done:
-            if not task.cancelled() and (failure := task.exception()) is not None:
-                _log.report(failure, wire.scope, wire.id)
+    ender = wire.ender
+    if ender is not None:
+        try:
+            await asyncio.wait([ender], timeout=CLOSE_SECONDS)
+        finally:
+            if not ender.done():
+                ender.cancel()
+                await asyncio.wait([ender])
+        if not ender.cancelled() and (failure := ender.exception()) is not None:
+            _log.report(failure, wire.scope, wire.id)
     await wire.stop_reading()
 
 

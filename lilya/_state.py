@@ -17,6 +17,8 @@ Sources: ASGI spec, "WebSocket" and the extension "WebSocket Denial Response"; R
 
 from __future__ import annotations
 
+from operator import index
+
 from lilya.enums import WebSocketState
 from lilya.exceptions import WebSocketRuntimeError
 
@@ -96,6 +98,19 @@ def sendable_code(code: int) -> int:
     if code == 1005:
         return 1000
     return 4000 + code if 400 <= code <= 499 else 1011
+
+
+def checked_code(code: object) -> int:
+    """
+    A close code as a plain integer, which is what every server takes.
+
+    Raises:
+        TypeError: It is none.
+    """
+    try:
+        return int(index(code))  # type: ignore[arg-type]  # that is the question
+    except TypeError:
+        raise TypeError(f"close({code!r}): a close code is an integer, such as 1000 or 4000.") from None
 
 
 def private_code(code: int) -> int:

@@ -17,8 +17,10 @@ __all__ = ["chain_of", "interrupt", "is_waiting"]
 # granian's awaitables for what has happened already.
 DONE = frozenset({"PyDoneAwaitable", "PyEmptyAwaitable"})
 
-# CPython's iterators over futures and asynchronous generators, which refer to them, but do not name them.
+# CPython's iterators over futures, asynchronous generators and coroutines, which refer to them, but do not name them.
 REFERRING = frozenset({"FutureIter", "async_generator_asend", "async_generator_athrow", "coroutine_wrapper"})
+# What futures, asynchronous generators and coroutines are known by.
+REFERRED = ("cancel", "ag_await", "cr_await")
 
 
 def is_waiting(awaited: Any) -> bool:
@@ -46,7 +48,7 @@ def chain_of(awaited: Any) -> Iterator[Any]:
                 break
         else:
             found = gc.get_referents(awaited) if type(awaited).__name__ in REFERRING else ()
-            inner = next((one for one in found if hasattr(one, "cancel") or hasattr(one, "ag_await")), None)
+            inner = next((one for one in found if any(hasattr(one, name) for name in REFERRED)), None)
         awaited = inner
 
 

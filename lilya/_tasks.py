@@ -40,6 +40,10 @@ class ConnectionTasks:
             RuntimeError: Before the block has begun, or when it is over.
             TypeError: `function` is no coroutine function.
         """
+        given: Any = function
+        if asyncio.iscoroutine(given):
+            given.close()
+            raise TypeError("start_soon(function(x)): give the function and its arguments, start_soon(function, x).")
         coroutine = function(*args)
         if not asyncio.iscoroutine(coroutine):
             raise TypeError(f"start_soon({function!r}): give a coroutine function (`async def`) and its arguments.")

@@ -28,7 +28,7 @@ from lilya._origins import Origins
 from lilya._policy import Demands, Policy
 from lilya._shared import SharedValues
 from lilya._state import CONNECTED
-from lilya._suspended import is_waiting
+from lilya._suspended import interrupt, is_waiting
 from lilya._wire import BREATH, Wire
 from lilya.exceptions import HTTPException
 from lilya.instruments import ConnectionInfo, Instrument, Stats, Tally, tell, wants_messages
@@ -120,6 +120,7 @@ class Watch:
         wire.watch = self
         wire.scope = scope
         wire.began = time.monotonic()
+        wire.policy, wire.max_chars = self.policy, self.policy.max_chars
         loop = asyncio._get_running_loop()
         wire.task = None if loop is None else asyncio.current_task(loop)
         round_ = self._rounds.get(loop)
@@ -131,6 +132,8 @@ class Watch:
         round_.wires[wire] = None
         if round_.timer is None:
             round_.look_within(PERIOD)
+        if self.policy.rate is not None or self.policy.shortest < PERIOD:
+            self._hold(wire, self.policy)
         if self.instruments:
             wire.info = ConnectionInfo(id=wire.id, path=scope.get("path", ""), scope=scope)
             tell(self.instruments, "handshake", wire.info)
@@ -145,7 +148,8 @@ class Watch:
         policy: Policy = scope.get(POLICY) or self.policy
         for declared in demands:
             policy = declared.applied_to(policy)
-        wire.policy, wire.max_chars = policy, policy.max_chars
+        if policy is not wire.policy:
+            self._hold(wire, policy)
         if policy.origins is not None:
             why = policy.origins.refusal(scope.get("headers", ()), scope.get("scheme", "ws"))
             if why is not None:
@@ -160,10 +164,17 @@ class Watch:
             leave_gates(wire.entered)
         if policy.gates:
             self._pass(wire, policy.gates, scope)
+
+    def _hold(self, wire: Wire, policy: Policy) -> None:
+        """Hold a connection to this policy from now on."""
+        wire.policy, wire.max_chars = policy, policy.max_chars
         if policy.rate is not None:
             wire.bucket = TokenBucket(policy.rate, policy.burst)
+            if wire.was_opened and wire.inbox is None:
+                # By a layer around the route.
+                self._read_always(wire)
         elif wire.bucket is not None:
-            wire.bucket = None  # of such a route, too
+            wire.bucket = None  # of a route that let the next one have its turn
         if policy.shortest < PERIOD:
             self.look_soon(wire, policy.shortest)
 
@@ -190,12 +201,23 @@ class Watch:
             wire.info.route = wire.route
             tell(self.instruments, "opened", wire.info)
         if wire.bucket is not None:
-            # The time at which a message comes is what counts, not when the handler gets round to it.
-            wire.inbox = Inbox(wire, always=True)
-            wire.inbox.start()
+            self._read_always(wire)
+
+    @staticmethod
+    def _read_always(wire: Wire) -> None:
+        # The time at which a message comes is what counts, not when the handler gets round to it.
+        wire.inbox = Inbox(wire, always=True)
+        wire.inbox.start()
 
     def leave(self, wire: Wire) -> None:
         """The handler has ended, and everything has been said."""
+        try:
+            self._conclude(wire)
+        finally:
+            # Whatever a handler of the log does.
+            del wire.round.wires[wire]
+
+    def _conclude(self, wire: Wire) -> None:
         if wire.entered is not None:
             leave_gates(wire.entered)
         tally = self.tally
@@ -213,11 +235,10 @@ class Watch:
                 _log.log_closed(wire, self._why_closed(wire))
         else:
             word, why = _why_refused(wire)
-            tally.count_refusal(word)
+            tally.refusals[word] = tally.refusals.get(word, 0) + 1
             _log.log_refused(wire, why)
         if self.instruments:
             self._tell_end(wire)
-        del wire.round.wires[wire]
 
     def _tell_end(self, wire: Wire) -> None:
         info = wire.info
@@ -304,6 +325,8 @@ class _Vigil:
         "ends_at",
         "moved_at",
         "over_since",
+        "saying",
+        "saying_since",
         "received",
         "sending",
         "sending_since",
@@ -324,12 +347,15 @@ class _Vigil:
         self.sending_since = now
         self.taken_at = now
         self.ends_at: float | None = None
+        self.saying: Any = None
+        self.saying_since = now
 
     def look(self, now: float) -> float:
         """Do what is due; the moment at which to look again."""
         wire = self.wire
+        due = self._look_at_answer(now)
         if not wire.handling:
-            return math.inf  # the handler has ended, and the session is about to
+            return due  # the handler has ended, and the session is about to
         if not wire.answered:
             return self._look_at_handshake(now)
         if not wire.open:
@@ -349,6 +375,20 @@ class _Vigil:
         grace = self.wire.policy.abandon_grace
         return math.inf if grace is None else grace
 
+    def _look_at_answer(self, now: float) -> float:
+        """Give up what begins or ends the conversation, if the server cannot get rid of it."""
+        wire = self.wire
+        limit = wire.policy.write_timeout
+        if limit is None or not is_waiting(wire.saying):
+            self.saying = None
+            return math.inf
+        if self.saying is not wire.saying:
+            self.saying, self.saying_since = wire.saying, now
+        if now >= self.saying_since + limit:
+            wire.given_up = True
+            interrupt(wire.saying)
+        return self.saying_since + limit
+
     def _look_at_handshake(self, now: float) -> float:
         wire = self.wire
         limit = wire.policy.accept_timeout
@@ -367,7 +407,7 @@ class _Vigil:
         """The conversation is over, the handler is not: give it time, and cancel it if it cannot be told."""
         wire = self.wire
         grace = self._grace
-        if wire.parting is None:
+        if wire.heard:
             return math.inf
         if self.over_since is None:
             self.over_since = now

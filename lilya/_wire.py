@@ -44,9 +44,6 @@ BREATH = 256.0
 # The methods, of a `Wire` or a `WebSocket`, in which a task stands that waits for the server to take its message.
 SENDERS = frozenset({"put", "send_bytes", "send_text"})
 
-# granian's future for the next message.
-GRANIAN = "PyFutureAwaitable"
-
 # What servers raise for a client that is gone beside `OSError`: daphne's own, which is imported nowhere.
 GONE = frozenset({"Disconnected"})
 
@@ -87,6 +84,8 @@ class _Rarely:
     cause: BaseException | None = None
     parting: WebSocketDisconnect | None = None
     interrupted = False
+    given_up = False
+    heard = False
     endings: list[Callable[[], Any]] | None = None
     cleanups: list[Callable[[], Any]] | None = None
     inbox: Inbox | None = None
@@ -125,6 +124,9 @@ class Wire(_Rarely):
         pending, sending: What was last awaited of the server, to receive and to send.
         parting: The end that the handler has yet to be told about.
         interrupted: What it is waiting in was cancelled, to tell it so.
+        heard: The task of the handler knows of the end, or has made it.
+        saying: What was last awaited of the server, to begin or to end the conversation.
+        given_up: That took too long.
         endings: Called when the conversation is over.
         policy: What the connection is held to.
         breath: How many more messages may be sent before `breathe`.
@@ -133,7 +135,6 @@ class Wire(_Rarely):
 
     # What every connection sets; the rest stands in `_Rarely`.
     __slots__ = (
-        "_connect",
         "answered",
         "application_state",
         "began",
@@ -144,6 +145,7 @@ class Wire(_Rarely):
         "close_reason",
         "closed_by_application",
         "codec",
+        "connect",
         "ended_by",
         "entered",
         "handed_receive",
@@ -160,6 +162,7 @@ class Wire(_Rarely):
         "raw_send",
         "received",
         "round",
+        "saying",
         "scope",
         "sending",
         "shared",
@@ -193,6 +196,8 @@ class Wire(_Rarely):
         self.breath = BREATH
         self.pending: Any = None
         self.sending: Any = None
+        self.saying: Any = None
+        self.task = None
         self.policy = UNLIMITED
         self.max_chars = sys.maxsize
         self.close_code: int | None = None
@@ -211,7 +216,7 @@ class Wire(_Rarely):
         self.mounts: Any = None
         self.entered: list[tuple[Gate, Hashable]] | None = None
         # The connect message, while a later route may still want to see it.
-        self._connect: Message | None = None
+        self.connect: Message | None = None
         # The WebSocket that the handler was given, for exception handlers.
         self.websocket: Any = None
         # This wire's own methods while layers have them: whoever gets them back unwrapped knows it by their identity.
@@ -274,8 +279,8 @@ class Wire(_Rarely):
             if self.parting is None:
                 raise self.disconnected('Cannot call "receive" once a disconnect message has been received.')
             return self.part()
-        if self._connect is not None and state is CONNECTING:
-            message = self._connect
+        if self.connect is not None and state is CONNECTING:
+            message = self.connect
         else:
             try:
                 message = await self.take()
@@ -295,7 +300,7 @@ class Wire(_Rarely):
             self.note_disconnect(message)
         else:
             self.client_state = after
-            self._connect = message
+            self.connect = message
         return message
 
     def connected(self, message: Message) -> bool:
@@ -308,18 +313,11 @@ class Wire(_Rarely):
         kind = message["type"]
         if kind == "websocket.connect":
             self.client_state = CONNECTED
-            self._connect = message
+            self.connect = message
             return True
         if kind == "websocket.disconnect":
             return False
         raise out_of_order("receive", CONNECTING, kind)
-
-    def reconnected(self) -> bool:
-        """Whether the first message has been received already, by a route that let the next one have its turn."""
-        if self._connect is None:
-            return False
-        self.client_state = CONNECTED
-        return True
 
     async def take(self) -> Message:
         """
@@ -382,11 +380,6 @@ class Wire(_Rarely):
         """Whether messages lie here that came before an end which the handler has yet to be told about."""
         return self.parting is not None and self.inbox is not None and bool(self.inbox.messages)
 
-    def check_readable(self) -> None:
-        """Raise unless there is, or may come, a message to read."""
-        if not self.open and not self.unread:
-            raise self.not_open()
-
     # -- sending -------------------------------------------------------------------------------------------------
 
     async def send(self, message: Message) -> None:
@@ -407,7 +400,7 @@ class Wire(_Rarely):
         if state is CONNECTED and self.application_state is CONNECTED:
             await self.put(out)
             return
-        send = self.say if out["type"] == "websocket.close" else self.raw_send
+        send = self.say if out["type"] == "websocket.close" else self.put_in
         try:
             await send(out)
         except OSError as error:
@@ -416,8 +409,8 @@ class Wire(_Rarely):
             if state is CONNECTING:
                 self.take_back()
             raise
-        if self.open:
-            self.opened()
+        if self.open and self.watch is not None:
+            self.watch.opened(self)
         if state is RESPONSE and self.application_state is DISCONNECTED:
             # One turn of the loop, in which uvicorn notices that the handshake is over: it would log an error if the
             # application returned before.
@@ -446,7 +439,7 @@ class Wire(_Rarely):
         if breath == 0.0:
             await self.breathe()
 
-    async def unsent(self, error: Exception) -> None:
+    async def unsent(self, error: Exception, data: object = "") -> None:
         """
         Raise why the server could not send a message.
 
@@ -455,6 +448,10 @@ class Wire(_Rarely):
         """
         if isinstance(error, NotOpen):
             raise self.not_open() from None
+        if not isinstance(data, str | bytes | bytearray | memoryview):
+            raise TypeError(
+                f"{type(data).__name__} cannot be sent: send_text takes str, send_bytes bytes, send_json the rest."
+            ) from error
         if not isinstance(error, OSError) and type(error).__name__ not in GONE:
             raise error
         if self.parting is None:
@@ -546,13 +543,18 @@ class Wire(_Rarely):
             if state is not CONNECTING:
                 raise out_of_order("send", state, "websocket.close")
             self.refused = 403
-        elif code != 1000:
-            code = _state.sendable_code(code)
+        else:
+            if type(code) is not int:
+                code = _state.checked_code(code)
+            if code != 1000:
+                code = _state.sendable_code(code)
         reason = _state.cut_reason(reason) if reason else ""
         self.application_state = DISCONNECTED
         self.open = False
         self.pull, self.push = receive_closed, send_closed
         self.answered = self.closed_by_application = True
+        if self.watch is not None:
+            self._hear()
         self.close_code, self.close_reason = code, reason
         self.ended_by = self.ended_by or "application"
         if self.endings is not None:
@@ -595,6 +597,7 @@ class Wire(_Rarely):
         self.assign(DISCONNECTED, self.application_state)
         if self.close_code is None:
             self.close_code, self.close_reason, self.ended_by = code, reason, "client"
+        self._hear()
         if self.endings is not None:
             self.run_endings()
 
@@ -618,11 +621,18 @@ class Wire(_Rarely):
         parting, self.parting = self.parting, None
         assert parting is not None
         self.flow()
+        self._hear()
         return parting
+
+    def _hear(self) -> None:
+        # A task beside the handler may be told first, and keep it to itself.
+        if self.task is None or asyncio.current_task() is self.task:
+            self.heard = True
 
     def part(self) -> Message:
         """The same as a message of the server."""
         self.parting = None
+        self._hear()
         return {"type": "websocket.disconnect", "code": self.close_code, "reason": self.close_reason}
 
     async def end(self, code: int, reason: str, by: str, why: str = "") -> None:
@@ -645,17 +655,27 @@ class Wire(_Rarely):
             # The client has left meanwhile; the handler is told our code, which was first.
             pass
 
+    async def put_in(self, message: Message) -> None:
+        """Hand the server a message that begins or ends the conversation; an `OSError` if it takes too long."""
+        self.saying = saying = self.raw_send(message)
+        try:
+            await saying
+        except asyncio.CancelledError:
+            if self.given_up:
+                raise TimeoutError("The client takes nothing.") from None
+            raise
+
     async def say(self, message: Message) -> None:
         """Send a close message in the way that this server needs to make a close frame of it."""
         if self.inbox is not None or is_waiting(self.pending):
-            # granian sends none while somebody waits to receive.
+            # granian sends none while somebody waits to receive, and hypercorn never tells who waits.
             await self._stop_receiving()
         # hypercorn hands over its own queue, and while that is full the connection stands still.
         queue = getattr(self.server_receive or self.raw_receive, "__self__", None)
         jammed = isinstance(queue, asyncio.Queue) and queue.full()
         reading = asyncio.get_running_loop().create_task(self._discard()) if jammed else None
         try:
-            await self.raw_send(message)
+            await self.put_in(message)
         except OSError:
             raise
         except Exception:
@@ -664,7 +684,7 @@ class Wire(_Rarely):
                 raise
             # daphne takes no codes below 3000 but 1000.
             self.close_code = code
-            await self.raw_send({**message, "code": code})
+            await self.put_in({**message, "code": code})
         finally:
             if reading is not None:
                 await asyncio.wait([reading], timeout=CLOSE_SECONDS)
@@ -672,11 +692,8 @@ class Wire(_Rarely):
                 await asyncio.wait([reading])
 
     async def _stop_receiving(self) -> None:
-        if self.inbox is not None:
-            await self.inbox.stop()
-        # A future of the server's own: what it hands over, or what somebody listens to in between.
-        innermost = [None, *chain_of(self.pending)][-1]
-        if (innermost is self.pending or type(innermost).__name__ == GRANIAN) and is_waiting(innermost):
+        await self.stop_reading()
+        if is_waiting(self.pending):
             # Some other task of the handler: to it, the conversation ends like any other.
             if self.parting is None:
                 self.parting = WebSocketDisconnect(self.close_code or 1000, self.close_reason)
@@ -712,15 +729,11 @@ class Wire(_Rarely):
             self.cancels += 1
             self.task.cancel()
 
-    def opened(self) -> None:
-        """The handshake has been accepted."""
-        if self.watch is not None:
-            self.watch.opened(self)
-
     def disconnected(self, message: str) -> WebSocketDisconnect:
         """The error for a call after the end: the end itself for the first one that hears of it."""
         if self.parting is not None:
             return self.told()
+        self._hear()
         code = self.close_code if self.close_code is not None else 1006
         return WebSocketDisconnected(code, self.close_reason, message)
 

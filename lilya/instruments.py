@@ -141,7 +141,7 @@ class Instrument:
         """An opened connection has ended; `info.code`, `ended_by`, `seconds`, `received` and `sent` are known."""
 
     def received(self, info: ConnectionInfo, size: int, kind: str) -> None:
-        """The application has taken a message: `size` characters if `kind` is "text", bytes if it is "binary"."""
+        """A message has come, which the handler may take later: `size` characters of "text", or bytes of "binary"."""
 
     def sent(self, info: ConnectionInfo, size: int, kind: str) -> None:
         """The application has sent a message; `size` and `kind` as in `received`."""
@@ -248,24 +248,7 @@ class Tally:
         self.sent: int = 0
         self.drops: int = 0
 
-    def count_open(self) -> None:
-        """Count a connection that was opened."""
-        self.open += 1
-        self.opened += 1
-
-    def count_close(self, code: int) -> None:
-        """Count the end of an opened connection."""
-        self.open -= 1
-        self.closes[code] = self.closes.get(code, 0) + 1
-
-    def count_refusal(self, cause: str) -> None:
-        """Count a handshake that was refused."""
-        self.refusals[cause] = self.refusals.get(cause, 0) + 1
-
     def snapshot(self, received: int = 0, sent: int = 0) -> Stats:
         """The counts as they are now, with the messages of connections that are still open."""
         received, sent = self.received + received, self.sent + sent
         return Stats(self.open, self.opened, dict(self.closes), dict(self.refusals), received, sent, self.drops)
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.snapshot()!r})"

@@ -163,7 +163,10 @@ class WebSocket(Connection):
         if wire.client_state is CONNECTING:
             if self._layered:
                 self.raise_for_disconnect(await self._receive())
-            elif not wire.reconnected():
+            elif wire.connect is not None:
+                # By a route that let the next one have its turn.
+                wire.client_state = CONNECTED
+            else:
                 message = await wire.raw_receive()
                 if not wire.connected(message):
                     raise wire.note_disconnect(message)
@@ -176,7 +179,7 @@ class WebSocket(Connection):
         # What `Wire.send` does, without a coroutine of its own: once for each connection it shows.
         message = wire.accepting(subprotocol, pairs)
         try:
-            await wire.raw_send(message)
+            await wire.put_in(message)
         except OSError as error:
             raise wire.lost() from error
         except Exception:
@@ -204,7 +207,9 @@ class WebSocket(Connection):
                 message = wire.closing(code, reason)
                 if message is not None:
                     await wire.say(message)
-        except self._vanishing:
+        except OSError:
+            if self._layered:
+                raise  # the server's own is translated already: a fault of the layer
             wire.lost()
         except WebSocketDisconnect:
             # The server noticed only now that nobody is there: a close that is too late is no mistake.
@@ -250,7 +255,8 @@ class WebSocket(Connection):
                 result = cleanup()
                 if inspect.isawaitable(result):
                     await result
-            except Exception as raised:
+            except BaseException as raised:
+                # A cancellation, too: the next one still has to be run.
                 error = error or raised
         try:
             if error is not None:
@@ -356,7 +362,7 @@ class WebSocket(Connection):
             except CancelledError:
                 if not line.interrupted:
                     raise
-                self._wire.parting = None
+                self._wire.told()
                 return
             except (NotOpen, WebSocketDisconnect):
                 error = line.not_open()
@@ -374,7 +380,7 @@ class WebSocket(Connection):
                 raise self._unexpected(message, "text") from None
             if length > longest and self._wire.exceeds(message):
                 await self._wire.end(*self._wire.too_big)
-                self._wire.parting = None
+                self._wire.told()
                 return
             yield text
 
@@ -423,7 +429,7 @@ class WebSocket(Connection):
         try:
             await sending
         except Exception as error:
-            await line.unsent(error)
+            await line.unsent(error, data)
         except CancelledError:
             if line.interrupted:
                 raise line.not_open() from None
@@ -447,7 +453,7 @@ class WebSocket(Connection):
         try:
             await sending
         except Exception as error:
-            await line.unsent(error)
+            await line.unsent(error, data)
         except CancelledError:
             if line.interrupted:
                 raise line.not_open() from None
@@ -504,15 +510,6 @@ class WebSocket(Connection):
         """Raise unless messages may flow in both directions."""
         if not self._wire.open:
             raise self._wire.not_open()
-
-    @property
-    def _vanishing(self) -> tuple[type[OSError], ...]:
-        """
-        What `send` raises when the client has vanished: the server's `OSError`.
-
-        Below a layer that is translated already, and one that still comes is a fault of the layer.
-        """
-        return () if self._layered else (OSError,)
 
     async def _next(self) -> Message:
         """The next message, of whatever type, for whoever has no shorter way."""
@@ -574,7 +571,9 @@ class _LayeredLine:
         self.max_chars = sys.maxsize
 
     async def _pull(self) -> Message:
-        self._wire.check_readable()
+        if self._wire.client_state is not DISCONNECTED and not self._wire.open:
+            # At the end, a layer may hold back messages that came before it.
+            raise self._wire.not_open()
         return await self._receive()
 
     async def put(self, message: Message) -> None:
@@ -590,7 +589,7 @@ class _LayeredLine:
     async def measure(self, message: Message) -> None:
         """The wire has done it."""
 
-    async def unsent(self, error: Exception) -> None:
+    async def unsent(self, error: Exception, data: object = "") -> None:
         """The server's errors are translated already: one that still comes is a fault of the layer."""
         raise error
 

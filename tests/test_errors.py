@@ -267,8 +267,8 @@ async def test_end_http_answers_with_a_status(
     [
         (PlainText("x", status_code=418), 4418),
         (PlainText("x", status_code=503), 1011),
-        (PlainText("x"), 1000),
-        (WebSocket, 1000),
+        (PlainText("x"), 1011),
+        (WebSocket, 1011),
     ],
 )
 def test_code_for_says_what_a_response_would_say(response: Any, code: int) -> None:

@@ -65,11 +65,25 @@ async def in_an_object(future: asyncio.Future[None]) -> None:
     await Waiting(future)
 
 
+class Wrapped:
+    """Something whose `__await__` is that of a coroutine, as many libraries have."""
+
+    def __init__(self, future: asyncio.Future[None]) -> None:
+        self.future = future
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return innermost(self.future).__await__()
+
+
+async def in_a_wrapped_coroutine(future: asyncio.Future[None]) -> None:
+    await Wrapped(future)
+
+
 async def in_a_task(future: asyncio.Future[None]) -> None:
     await asyncio.ensure_future(innermost(future))
 
 
-@pytest.mark.parametrize("wait", [innermost, middle, in_a_generator, in_an_object, in_a_task])
+@pytest.mark.parametrize("wait", [innermost, middle, in_a_generator, in_an_object, in_a_wrapped_coroutine, in_a_task])
 async def test_interrupt_raises_in_what_a_coroutine_waits_for(
     wait: Callable[[asyncio.Future[None]], Awaitable[None]],
 ) -> None:

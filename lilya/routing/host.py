@@ -11,10 +11,10 @@ from lilya.datastructures import Header, URLPath
 from lilya.enums import Match
 from lilya.exceptions import ImproperlyConfigured
 from lilya.routing._index import Index
-from lilya.routing._pattern import parse_pattern
+from lilya.routing._pattern import Pattern, parse_pattern
 from lilya.routing._table import Branch
-from lilya.routing.base import Around, BasePath, Mountable, NoMatchFound, checked_app, describe, find_path
-from lilya.routing.include import mount_branches
+from lilya.routing.base import Around, checked_app, describe
+from lilya.routing.include import MountPath, mount_branches
 from lilya.types import ASGIApp, ExceptionHandlers, Receive, Scope, Send
 
 __all__ = ["Host"]
@@ -23,7 +23,7 @@ __all__ = ["Host"]
 _LITERAL = r"[^{}<>]+(?![^{}<>]*[}>])"  # compiled when first used: the import of the library stays light
 
 
-class Host(BasePath):
+class Host(MountPath):
     """
     An application for one host, or for a pattern of hosts such as `"{tenant}.example.com"`.
 
@@ -52,10 +52,10 @@ class Host(BasePath):
         if host.startswith("/"):
             raise AssertionError(f"Host must not start with '/': {host!r}. A host is written like 'api.example.com'.")
         self.host = host
-        self._pattern = parse_pattern("/" + re.sub(_LITERAL, lambda literal: literal[0].lower(), host))
+        self.pattern: Pattern = parse_pattern("/" + re.sub(_LITERAL, lambda literal: literal[0].lower(), host))
         self._index = Index()
-        self._index.add(self._pattern, 0)
-        if self._pattern.depth != 1:
+        self._index.add(self.pattern, 0)
+        if self.pattern.depth != 1:
             raise ImproperlyConfigured(f"{describe(self, host)}: a host name has no slash.")
         self._has_port = bool(_port_of(host))
         self.app: ASGIApp = checked_app(describe(self, host), app)
@@ -69,16 +69,11 @@ class Host(BasePath):
             after_request=after_request,
         )
 
-    @property
-    def routes(self) -> list[BasePath]:
-        """The routes of the application, if it is one of ours."""
-        return self.app.routes if isinstance(self.app, Mountable) else []
-
     def branches(self, around: Around) -> Iterator[Branch]:
         for branch in mount_branches(self, around, parse_pattern("", allow_empty=True), self.app, None):
             branch.app = _WithHostParams(self, branch.app)
             branch.probe = self.probe
-            branch.param_names = [*branch.param_names, *self._pattern.names]
+            branch.param_names = [*branch.param_names, *self.pattern.names]
             yield branch
 
     def probe(self, scope: Scope) -> Match:
@@ -92,30 +87,10 @@ class Host(BasePath):
         if port and not self._has_port:
             name = name[: -len(port)]
         match = self._index.match("/" + name)
-        return self._pattern.convert(match[0][1]) if match else None
+        return self.pattern.convert(match[0][1]) if match else None
 
-    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        if self.name is not None and name == self.name and "path" in path_params:
-            rest = str(path_params.pop("path"))
-            host, remaining = self._host_for(name, path_params)
-            if remaining:
-                raise NoMatchFound(name, path_params)
-            return URLPath("/" + rest.lstrip("/"), host=host)
-        if self.name is None:
-            inner = name
-        elif name.startswith(self.name + ":"):
-            inner = name[len(self.name) + 1 :]
-        else:
-            raise NoMatchFound(name, path_params)
-        host, remaining = self._host_for(name, path_params)
-        found = find_path(self.routes, inner, remaining)
-        return URLPath(str(found), protocol=found.protocol, host=host)
-
-    def _host_for(self, name: str, params: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        if not set(self._pattern.names) <= set(params):
-            raise NoMatchFound(name, params)
-        path, remaining = self._pattern.format(params)
-        return path[1:], remaining
+    def _placed(self, filled: str, found: URLPath) -> URLPath:
+        return URLPath(found, protocol=found.protocol, host=filled[1:])
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(host={self.host!r}, name={self.name!r}, app={self.app!r})"

@@ -9,7 +9,7 @@ from lilya._endpoints import MOUNTS
 from lilya._importer import import_string
 from lilya._layers import HANDLERS, Layers, compose
 from lilya._watch import POLICY, demanded
-from lilya._wire import WIRE, wire_of
+from lilya._wire import WIRE, ClientGone, wire_of
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured, WebSocketDisconnect
 from lilya.routing._pattern import Pattern, parse_pattern
@@ -25,7 +25,7 @@ from lilya.routing.base import (
     describe,
     find_path,
 )
-from lilya.types import ASGIApp, ExceptionHandlers, OriginsSetting, Receive, Scope, Send
+from lilya.types import ASGIApp, ExceptionHandlers, Message, OriginsSetting, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from lilya.limits import Limits
@@ -35,7 +35,35 @@ __all__ = ["Include"]
 DEFAULT_PATTERN = "route_patterns"
 
 
-class Include(BasePath):
+class MountPath(BasePath):
+    """What `Include` and `Host` share: a pattern, and routes inside whose names are looked up through it."""
+
+    app: ASGIApp | None
+    pattern: Pattern
+
+    @property
+    def routes(self) -> list[BasePath]:
+        """The routes of the application inside; none of a foreign one."""
+        return self.app.routes if isinstance(self.app, Mountable) else []
+
+    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        itself = self.name is not None and name == self.name and "path" in path_params
+        rest = str(path_params.pop("path")) if itself else ""
+        prefix = "" if self.name is None else f"{self.name}:"
+        if not (itself or name.startswith(prefix)) or not set(self.pattern.names) <= set(path_params):
+            raise NoMatchFound(name, path_params)
+        filled, remaining = self.pattern.format(path_params)
+        if itself and remaining:
+            raise NoMatchFound(name, path_params)
+        found = URLPath("/" + rest.lstrip("/")) if itself else find_path(self.routes, name[len(prefix) :], remaining)
+        return self._placed(filled, found)
+
+    def _placed(self, filled: str, found: URLPath) -> URLPath:
+        """A path inside, behind the pattern with its parameters filled in."""
+        return URLPath(filled.rstrip("/") + found, protocol=found.protocol, host=found.host)
+
+
+class Include(MountPath):
     """
     Routes or an application under a prefix, which may hold parameters of its own.
 
@@ -112,9 +140,7 @@ class Include(BasePath):
     @property
     def routes(self) -> list[BasePath]:
         """The routes inside; those of a mounted application of ours, none of a foreign one."""
-        if self._routes is not None:
-            return self._routes
-        return self.app.routes if isinstance(self.app, Mountable) else []
+        return super().routes if self._routes is None else self._routes
 
     def branches(self, around: Around) -> Iterator[Branch]:
         if self._routes is not None and not self.layers:
@@ -124,29 +150,6 @@ class Include(BasePath):
                 yield from route.branches(inside)
             return
         yield from mount_branches(self, around, self.pattern, self.app, self._routes, self.redirect_slashes)
-
-    def path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        if self.name is not None and name == self.name and "path" in path_params:
-            rest = str(path_params.pop("path"))
-            prefix = self._prefix_for(name, path_params, exact=True)[0]
-            return URLPath(prefix.rstrip("/") + "/" + rest.lstrip("/"))
-        if self.name is None:
-            inner = name
-        elif name.startswith(self.name + ":"):
-            inner = name[len(self.name) + 1 :]
-        else:
-            raise NoMatchFound(name, path_params)
-        prefix, remaining = self._prefix_for(name, path_params)
-        found = find_path(self.routes, inner, remaining)
-        return URLPath(prefix.rstrip("/") + str(found), protocol=found.protocol, host=found.host)
-
-    def _prefix_for(self, name: str, params: dict[str, Any], *, exact: bool = False) -> tuple[str, dict[str, Any]]:
-        if not set(self.pattern.names) <= set(params):
-            raise NoMatchFound(name, params)
-        prefix, remaining = self.pattern.format(params)
-        if exact and remaining:
-            raise NoMatchFound(name, params)
-        return prefix, remaining
 
     def __repr__(self) -> str:
         inside = f"app={self.app!r}" if self._routes is None else f"routes={self._routes!r}"
@@ -216,12 +219,24 @@ class _Foreign:
         ours = ("app_root_path", "router", WIRE, MOUNTS, HANDLERS, POLICY)
         inner = {key: value for key, value in scope.items() if key not in ours}
         try:
-            await self.app(inner, receive, send)
+            await self.app(inner, receive, _as_a_server(send) if wire is not None else send)
         except Exception as error:
             # Every framework has its own class for it.
             if wire is None or not wire.answered or wire.open or type(error).__name__ != "WebSocketDisconnect":
                 raise
             raise WebSocketDisconnect(wire.close_code or 1006, wire.close_reason) from error
+
+
+def _as_a_server(send: Send) -> Send:
+    """`send` as other frameworks know it: an `OSError` says that the client is gone (ASGI spec, "WebSocket")."""
+
+    async def sending(message: Message) -> None:
+        try:
+            await send(message)
+        except WebSocketDisconnect as error:
+            raise ClientGone("The client has left.") from error
+
+    return sending
 
 
 def _parse_prefix(path: str) -> Pattern:

@@ -7,14 +7,15 @@ deepest of the others does. Where all frames are ours, the deepest is still bett
 """
 
 import asyncio
-import gc
 import os
 import sys
 import sysconfig
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from types import FrameType
+
+from lilya._suspended import chain_of
 
 __all__ = ["line_of_task", "line_of_thread"]
 
@@ -80,29 +81,9 @@ def _frames_of_thread(identity: int | None) -> list[FrameType]:
     return frames[::-1]
 
 
-def _frames_of(awaited: object) -> Iterator[FrameType]:
-    while awaited is not None:
-        frame: FrameType | None = None
+def _frames_of(task: "asyncio.Task[object]") -> Iterator[FrameType]:
+    for awaited in chain_of(task.get_coro()):
         if isinstance(awaited, asyncio.Task):
-            awaited = awaited.get_coro()
-        elif isinstance(awaited, CoroutineType):
-            frame, awaited = awaited.cr_frame, awaited.cr_await
-        elif isinstance(awaited, AsyncGeneratorType):
-            frame, awaited = awaited.ag_frame, awaited.ag_await
-        elif isinstance(awaited, GeneratorType):
-            frame, awaited = awaited.gi_frame, awaited.gi_yieldfrom
-        else:
-            awaited = _behind(awaited)
-        if frame is not None:
-            yield frame
-
-
-def _behind(awaitable: object) -> object | None:
-    """
-    What an awaitable without introspection waits for, or None at the end of the chain.
-
-    `anext()` of an async generator, the iterator of a task and the wrapper that `__await__` of a coroutine gives have
-    no attribute for it; the garbage collector knows what they refer to.
-    """
-    links = (asyncio.Task, CoroutineType, AsyncGeneratorType, GeneratorType)
-    return next((reference for reference in gc.get_referents(awaitable) if isinstance(reference, links)), None)
+            yield from _frames_of(awaited)
+        frames = (getattr(awaited, name, None) for name in ("cr_frame", "gi_frame", "ag_frame"))
+        yield from (frame for frame in frames if frame is not None)
