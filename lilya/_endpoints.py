@@ -40,10 +40,24 @@ if TYPE_CHECKING:
         """What a mount contributes to the handlers behind it."""
 
         @property
-        def dependencies(self) -> Sequence[Mapping[str, Any]]: ...
+        def handed_on(self) -> Callable[[], Sequence[Mapping[str, Any]]]: ...
 
         @property
         def param_names(self) -> Sequence[str]: ...
+
+    class Prepared(Protocol):
+        """What compiles, at startup, what it needs: an endpoint, and whatever has endpoints inside."""
+
+        def prepare(self, mounts: tuple[Mount, ...]) -> None:
+            """Compile what is needed behind these mounts; raises what is wrong with it."""
+
+        def forget(self) -> None:
+            """Compile it anew when it is needed again: what surrounds it has changed."""
+
+    class Endpoint(Prepared, Protocol):
+        """An ASGI application that can be told at startup what will surround it."""
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class Place:
@@ -71,7 +85,7 @@ class Place:
         names = set(self.param_names)
         for mount in mounts:
             names.update(mount.param_names)
-            for inherited in mount.dependencies:
+            for inherited in mount.handed_on():
                 dependencies.update(inherited)
         for own in self.dependencies:
             dependencies.update(own)
@@ -84,26 +98,6 @@ class Place:
             dependencies=dependencies,
             where=self.where,
         )
-
-
-if TYPE_CHECKING:
-
-    class Prepared(Protocol):
-        """What compiles, at startup, what it needs: an endpoint, and whatever has endpoints inside."""
-
-        def prepare(self, mounts: tuple[Mount, ...]) -> None:
-            """Compile what is needed behind these mounts; raises what is wrong with it."""
-
-        def forget(self) -> None:
-            """Compile it anew when it is needed again: what surrounds it has changed."""
-
-
-if TYPE_CHECKING:
-
-    class Endpoint(Prepared, Protocol):
-        """An ASGI application that can be told at startup what will surround it."""
-
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 class _FunctionEndpoint:

@@ -119,12 +119,6 @@ class Gate:
                 self._counts.clear()
 
     @property
-    def counts(self) -> dict[Hashable, int]:
-        """How many are in now, by key: a copy."""
-        with self._lock:
-            return dict(self._counts)
-
-    @property
     def retry_after(self) -> int:
         """
         The whole seconds for `Retry-After` (RFC 9110 §10.2.3) of the refusal just made: 1 to 10, each in turn.

@@ -30,7 +30,7 @@ from lilya._shared import SharedValues
 from lilya._state import CONNECTED
 from lilya._suspended import interrupt, is_waiting
 from lilya._wire import BREATH, Wire
-from lilya.exceptions import HTTPException
+from lilya.exceptions import HTTPException, ImproperlyConfigured
 from lilya.instruments import ConnectionInfo, Instrument, Stats, Tally, tell, wants_messages
 from lilya.serializers import Serializer, serializer
 from lilya.types import Message, Receive, Scope, Send
@@ -485,6 +485,12 @@ def demanded(limits: Any, origins: Any) -> Demands | None:
 
 def new_watch(limits: Any = None, origins: Any = None, instruments: Iterable[Instrument] = ()) -> Watch:
     """The watch of an application that may be the outermost one; pages of the same origin may connect by default."""
+    for instrument in instruments:
+        if not isinstance(instrument, Instrument):
+            raise ImproperlyConfigured(
+                f"instruments: {instrument!r} is no Instrument. Give an instance of a subclass of "
+                f"lilya.instruments.Instrument."
+            )
     return Watch(demanded(limits, origins) or Demands(), instruments)
 
 

@@ -231,16 +231,7 @@ class _ControllerEndpoint:
         self.cls = cls
         self.place = place
         self.prepared: dict[tuple[Mount, ...], dict[str, _Stage]] = {}
-        self.app: ASGIApp = compose(
-            self._serve,
-            Layers(
-                middleware=cls.middleware,
-                permissions=cls.permissions,
-                exception_handlers=cls.exception_handlers,
-                before_request=cls.before_request,
-                after_request=cls.after_request,
-            ),
-        )
+        self.app: ASGIApp = compose(self._serve, Layers(**{name: getattr(cls, name) for name in Layers.__slots__}))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self.app(scope, receive, send)

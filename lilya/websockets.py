@@ -617,6 +617,13 @@ def _check_mode(mode: str) -> None:
 def _header_pairs(
     headers: Iterable[tuple[bytes, bytes]] | Mapping[str, str],
 ) -> list[tuple[bytes, bytes]]:
-    if isinstance(headers, Mapping):
-        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-    return list(headers)
+    try:
+        if isinstance(headers, Mapping):
+            return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
+        return [(bytes(memoryview(name)), bytes(memoryview(value))) for name, value in headers]
+    except (AttributeError, TypeError, ValueError):
+        # Without the values, which may be secret.
+        raise TypeError(
+            "accept(headers=…): give a mapping of text that latin-1 can hold, or pairs of bytes such as "
+            '(b"set-cookie", b"a=1").'
+        ) from None

@@ -103,7 +103,7 @@ def test_gate_counts_like_a_counter(limit: int, steps: list[tuple[bool, Any]]) -
         else:
             with pytest.raises(KeyError):
                 gate.leave(key)
-        assert gate.counts == +counter
+        assert gate._counts == +counter
     assert gate.refused == refused
 
 
@@ -127,13 +127,13 @@ def test_gate_counts_right_in_several_threads() -> None:
         most = 0
         for _ in range(2_000):
             if gate.enter():
-                most = max(most, gate.counts[None])
+                most = max(most, gate._counts[None])
                 gate.leave()
         return most
 
     with ThreadPoolExecutor(6) as threads:
         most = [thread.result(timeout=20) for thread in [threads.submit(come_and_go) for _ in range(6)]]
-    assert gate.counts == {}
+    assert gate._counts == {}
     assert max(most) <= 3
 
 
@@ -157,7 +157,7 @@ def test_entering_gates_asks_each_one_with_its_own_key() -> None:
     entered: list[tuple[Gate, Any]] = []
     assert enter_gates([everybody, each], {"host": "a"}, entered) is None
     assert enter_gates([everybody, each], {"host": "b"}, entered) is None
-    assert (everybody.counts, each.counts) == ({None: 2}, {"a": 1, "b": 1})
+    assert (everybody._counts, each._counts) == ({None: 2}, {"a": 1, "b": 1})
     assert entered == [(everybody, None), (each, "a"), (everybody, None), (each, "b")]
 
 
@@ -166,7 +166,7 @@ def test_entering_gates_does_not_count_who_has_no_key() -> None:
     each = Gate(1, "connections_per_client", 429, host_of)
     entered: list[tuple[Gate, Any]] = []
     assert [enter_gates([each], {"host": None}, entered) for _ in range(3)] == [None] * 3
-    assert (each.counts, entered) == ({}, [])
+    assert (each._counts, entered) == ({}, [])
 
 
 def test_entering_gates_stops_at_the_first_that_is_full() -> None:
@@ -175,9 +175,9 @@ def test_entering_gates_stops_at_the_first_that_is_full() -> None:
     assert full.enter()
     entered: list[tuple[Gate, Any]] = []
     assert enter_gates([first, full, last], {}, entered) is full
-    assert (first.counts, last.counts, entered) == ({None: 1}, {}, [(first, None)])
+    assert (first._counts, last._counts, entered) == ({None: 1}, {}, [(first, None)])
     leave_gates(entered)
-    assert (first.counts, full.counts, entered) == ({}, {None: 1}, [])
+    assert (first._counts, full._counts, entered) == ({}, {None: 1}, [])
 
 
 def test_leaving_gates_twice_leaves_once() -> None:
@@ -189,7 +189,7 @@ def test_leaving_gates_twice_leaves_once() -> None:
     enter_gates([gate], {}, others)
     leave_gates(mine)
     leave_gates(mine)
-    assert gate.counts == {None: 1}
+    assert gate._counts == {None: 1}
 
 
 def test_entering_gates_keeps_what_was_entered_when_a_key_fails() -> None:
@@ -199,4 +199,4 @@ def test_entering_gates_keeps_what_was_entered_when_a_key_fails() -> None:
     with pytest.raises(KeyError):
         enter_gates([first, broken], {}, entered)
     leave_gates(entered)
-    assert first.counts == {}
+    assert first._counts == {}

@@ -233,3 +233,9 @@ def test_instruments_import_nothing_from_outside() -> None:
     code = "import sys, lilya.instruments; print(*{'prometheus_client', 'opentelemetry'} & {*sys.modules})"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=20, check=True)
     assert result.stdout.strip() == ""
+
+
+def test_stats_cannot_be_a_key() -> None:
+    """They hold dictionaries, and are equal if those are."""
+    with pytest.raises(TypeError, match="cannot be a key"):
+        hash(Stats())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lilya import _log, _watch
 from lilya.apps import Lilya
 from lilya.dependencies import Provide
-from lilya.exceptions import HTTPException, PermissionDenied, WebSocketException
+from lilya.exceptions import HTTPException, ImproperlyConfigured, PermissionDenied, WebSocketException
 from lilya.instruments import ConnectionInfo, Instrument
 from lilya.limits import Limits
 from lilya.responses import PlainText
@@ -556,3 +556,10 @@ async def test_failures_in_clean_ups_do_not_hide_the_end(caplog: pytest.LogCaptu
     assert [line.split()[0] for line in lines(caplog)] == ["open", "close"]
     assert len([record for record in caplog.records if record.levelno == logging.ERROR]) == 1
     assert app.stats().open == 0
+
+
+@pytest.mark.parametrize("instrument", [Instrument, "prometheus", object()])
+def test_what_is_no_instrument_is_refused_at_startup(instrument: Any) -> None:
+    """A class instead of an instance, most often."""
+    with pytest.raises(ImproperlyConfigured, match="is no Instrument"):
+        Lilya(instruments=[instrument])

@@ -533,7 +533,7 @@ async def test_place_is_given_back_whatever_the_end(handler: Any) -> None:
     assert not set(stats.refusals) & set(counted._values())
     assert app.router._watch.wires == []
     assert all(
-        not gate.counts
+        not gate._counts
         for demands in (route._demands, app.router._demands)
         if demands is not None
         for gate in demands._gates.values()

@@ -1084,3 +1084,14 @@ async def test_accept_refuses_a_conversation_that_begins_in_the_middle() -> None
     websocket = WebSocket(websocket_scope(), peer.receive, peer.send)
     with pytest.raises(WebSocketRuntimeError, match=r"websocket\.receive"):
         await websocket.accept()
+
+
+@pytest.mark.parametrize("headers", [[("a", "b")], {"x": 1}, {"x": "\N{SNOWMAN}"}, [(b"a",)], [1]])
+async def test_accept_refuses_headers_of_other_types(headers: Any) -> None:
+    """The message says what to give, and shows no value."""
+    peer = Peer(CONNECT)
+    websocket = WebSocket(websocket_scope(), peer.receive, peer.send)
+    with pytest.raises(TypeError, match="pairs of bytes"):
+        await websocket.accept(headers=headers)
+    await websocket.accept(headers=[(b"x", b"y")])
+    assert peer.sent[0]["headers"] == [(b"x", b"y")]

@@ -89,23 +89,6 @@ class Branch:
         admits: No route of ours is behind it, so that it is here that a WebSocket is let in.
     """
 
-    __slots__ = (
-        "admits",
-        "app",
-        "behind",
-        "demands",
-        "handed_on",
-        "kind",
-        "methods",
-        "mount",
-        "param_names",
-        "pattern",
-        "prefix",
-        "probe",
-        "redirect_slashes",
-        "tell",
-    )
-
     def __init__(
         self,
         pattern: Pattern,
@@ -139,11 +122,6 @@ class Branch:
         self.tell = {"handler": handler, "route": route, "route_path_template": pattern.template}
         # The path parameters that a handler behind this branch may ask for.
         self.param_names: Sequence[str] = [name for name in pattern.names if not (mount and name == REST)]
-
-    @property
-    def dependencies(self) -> Sequence[Mapping[str, Any]]:
-        """What `handed_on` gives."""
-        return self.handed_on()
 
 
 class RouteTable:
@@ -260,7 +238,7 @@ class RouteTable:
         if branch.mount:
             params.pop(REST, None)
             child[MOUNTS] = (*scope.get(MOUNTS, ()), branch)
-            child["dependencies"] = [*scope.get("dependencies", ()), *branch.dependencies]
+            child["dependencies"] = [*scope.get("dependencies", ()), *branch.handed_on()]
             if branch.demands and not branch.admits and child["type"] == "websocket":
                 policy = scope.get(POLICY) or scope[WIRE].watch.policy
                 for demands in branch.demands:

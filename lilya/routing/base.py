@@ -110,18 +110,6 @@ class Around:
         demands: What the includes that have no table of their own demand of a WebSocket.
     """
 
-    __slots__ = (
-        "app_dependencies",
-        "demands",
-        "include_dependencies",
-        "overrides",
-        "prefix",
-        "redirect_slashes",
-        "reported",
-        "watcher",
-        "within",
-    )
-
     def __init__(
         self,
         prefix: Pattern | None = None,

@@ -31,14 +31,14 @@ class HandlerPath(BasePath):
         name: str | None,
         include_in_schema: bool,
         dependencies: Mapping[str, Any] | None,
-        layers: Layers,
+        **layers: Any,
     ) -> None:
         self.pattern: Pattern = parse_pattern(path)
         self.handler: Any = resolve(handler, describe(self, path))
         self.name: str | None = name or get_name(self.handler)
         self.include_in_schema = include_in_schema
         self.dependencies: Mapping[str, Any] = dict(dependencies or {})
-        self.layers = layers
+        self.layers = Layers(**layers)
 
     @property
     def path(self) -> str:
@@ -127,13 +127,11 @@ class Path(HandlerPath):
             name=name,
             include_in_schema=include_in_schema,
             dependencies=dependencies,
-            layers=Layers(
-                middleware=middleware,
-                permissions=permissions,
-                exception_handlers=exception_handlers,
-                before_request=before_request,
-                after_request=after_request,
-            ),
+            middleware=middleware,
+            permissions=permissions,
+            exception_handlers=exception_handlers,
+            before_request=before_request,
+            after_request=after_request,
         )
         self.deprecated = deprecated
         if methods is None and is_function(self.handler):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from lilya._layers import Layers
 from lilya._watch import demanded
 from lilya.routing.path import HandlerPath
 from lilya.types import ExceptionHandlers, OriginsSetting
@@ -62,13 +61,11 @@ class WebSocketPath(HandlerPath):
             name=name,
             include_in_schema=include_in_schema,
             dependencies=dependencies,
-            layers=Layers(
-                middleware=middleware,
-                permissions=permissions,
-                exception_handlers=exception_handlers,
-                before_request=before_request,
-                after_request=after_request,
-            ),
+            middleware=middleware,
+            permissions=permissions,
+            exception_handlers=exception_handlers,
+            before_request=before_request,
+            after_request=after_request,
         )
 
 

@@ -14,11 +14,11 @@ from typing import Any, TypeAlias
 from lilya.testclient._errors import ConformanceError
 from lilya.types import Message
 
-__all__ = ["OrderedRules", "http_rules", "lifespan_rules", "websocket_rules"]
+__all__ = ["HTTP", "LIFESPAN", "WEBSOCKET", "OrderedRules"]
 
 Table: TypeAlias = Mapping[tuple[str, str], str]
 
-_WEBSOCKET: Table = {
+WEBSOCKET: Table = {
     ("before accept", "websocket.accept"): "after accept",
     ("before accept", "websocket.close"): "after close",
     ("before accept", "websocket.http.response.start"): "within a denial response",
@@ -26,11 +26,11 @@ _WEBSOCKET: Table = {
     ("after accept", "websocket.send"): "after accept",
     ("after accept", "websocket.close"): "after close",
 }
-_HTTP: Table = {
+HTTP: Table = {
     ("before the response", "http.response.start"): "within the response",
     ("within the response", "http.response.body"): "within the response",
 }
-_LIFESPAN: Table = {
+LIFESPAN: Table = {
     ("before startup", "lifespan.startup.complete"): "after startup",
     ("before startup", "lifespan.startup.failed"): "after a failed startup",
     ("after startup", "lifespan.shutdown.complete"): "after shutdown",
@@ -42,13 +42,13 @@ _MAX_REASON_BYTES = 123
 
 
 class OrderedRules:
-    """Walks through a table `(state, message type) -> the state it leads to`."""
+    """Walks through a table `(state, message type) -> the state it leads to`, from its first state on."""
 
     __slots__ = ("_state", "_table")
 
-    def __init__(self, table: Table, state: str) -> None:
+    def __init__(self, table: Table) -> None:
         self._table = table
-        self._state = state
+        self._state, _ = next(iter(table))
 
     def check(self, message: Message) -> None:
         """Judge the next message and move on."""
@@ -66,21 +66,6 @@ class OrderedRules:
         self._state = "after the last body" if is_last else following
 
 
-def websocket_rules() -> OrderedRules:
-    """For one WebSocket connection."""
-    return OrderedRules(_WEBSOCKET, "before accept")
-
-
-def http_rules() -> OrderedRules:
-    """For one HTTP request."""
-    return OrderedRules(_HTTP, "before the response")
-
-
-def lifespan_rules() -> OrderedRules:
-    """For one lifespan."""
-    return OrderedRules(_LIFESPAN, "before startup")
-
-
 def _check_accept(message: Message, state: str) -> None:
     _require(message, "subprotocol", str | None, "a str or None", None)
     for name, _ in _headers_of(message):
@@ -92,11 +77,8 @@ def _check_send(message: Message, state: str) -> None:
     text = _require(message, "text", str | None, "a str or None", None)
     content = _require(message, "bytes", bytes | None, "bytes or None", None)
     if (text is None) == (content is None):
-        raise ConformanceError(f"'websocket.send' carries one of 'text' and 'bytes', not {_both_or_none(text)}")
-
-
-def _both_or_none(text: object) -> str:
-    return "none" if text is None else "both"
+        found = "none" if text is None else "both"
+        raise ConformanceError(f"'websocket.send' carries one of 'text' and 'bytes', not {found}")
 
 
 def _check_close(message: Message, state: str) -> None:

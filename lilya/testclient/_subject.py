@@ -2,27 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 
-from lilya.testclient._conformance import http_rules, lifespan_rules, websocket_rules
+from lilya._netloc import DEFAULT_PORTS
+from lilya.testclient._conformance import HTTP, LIFESPAN, WEBSOCKET, OrderedRules
 from lilya.testclient._conversation import Conversation
 from lilya.types import ApplicationType, Scope
 
-__all__ = ["Credentials", "Subject", "SubjectOwner", "headers_for"]
-
-_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
-
-
-class Credentials:
-    """What `authenticate` puts into `scope["auth"]`: the scopes of somebody who is logged in."""
-
-    __slots__ = ("scopes",)
-
-    def __init__(self) -> None:
-        self.scopes = ["authenticated"]
+__all__ = ["Subject", "SubjectOwner", "headers_for"]
 
 
 class Subject:
@@ -46,13 +37,13 @@ class Subject:
 
     def websocket(self, scope: Scope) -> Conversation:
         """A conversation for a WebSocket connection, not started."""
-        rules = websocket_rules() if self._check else None
+        rules = OrderedRules(WEBSOCKET) if self._check else None
         name = f"websocket {scope['path']}"
         return Conversation(self.app, scope, name, rules, raise_app_errors=self._raise_server_exceptions)
 
     def http(self, request: httpx.Request) -> Conversation:
         """A conversation for one request, not started."""
-        rules = http_rules() if self._check else None
+        rules = OrderedRules(HTTP) if self._check else None
         scope = self._scope("http", request, request.url.scheme)
         scope["method"] = request.method
         name = f"{request.method} {scope['path']}"
@@ -62,7 +53,7 @@ class Subject:
         """A conversation for a lifespan, not started; begins with an empty state."""
         self.state.clear()
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
-        rules = lifespan_rules() if self._check else None
+        rules = OrderedRules(LIFESPAN) if self._check else None
         return Conversation(self.app, scope, "lifespan", rules, raise_app_errors=True)
 
     def websocket_scope(self, request: httpx.Request) -> Scope:
@@ -88,7 +79,7 @@ class Subject:
             "query_string": url.query,
             "headers": [(name.lower(), value) for name, value in request.headers.raw],
             "client": None,
-            "server": [url.host, url.port or _DEFAULT_PORTS[scheme]],
+            "server": [url.host, url.port or DEFAULT_PORTS[scheme]],
             "state": self.state.copy(),
             **self.identity,
         }
@@ -121,7 +112,7 @@ class SubjectOwner:
         That is what an authentication middleware leaves in the scope; one that the app has of its own comes later and
         decides for itself.
         """
-        self._subject.identity = {"user": user, "auth": Credentials()}
+        self._subject.identity = {"user": user, "auth": SimpleNamespace(scopes=["authenticated"])}
 
     def logout(self) -> None:
         """Log out: scopes have neither `user` nor `auth`."""

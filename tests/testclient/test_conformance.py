@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lilya.testclient._conformance import OrderedRules, http_rules, lifespan_rules, websocket_rules
+from lilya.testclient._conformance import HTTP, LIFESPAN, WEBSOCKET, OrderedRules
 from lilya.testclient._errors import ConformanceError
 
 ACCEPT = {"type": "websocket.accept"}
@@ -28,13 +28,13 @@ def check(rules: OrderedRules, *messages: Any) -> None:
 @pytest.mark.parametrize(
     ("rules", "messages"),
     [
-        (websocket_rules(), [ACCEPT, SEND, SEND, CLOSE]),
-        (websocket_rules(), [CLOSE]),
-        (websocket_rules(), [DENY, DENY_PART, DENY_END]),
-        (http_rules(), [START, PART, PART, END]),
-        (lifespan_rules(), [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]),
-        (lifespan_rules(), [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.failed"}]),
-        (lifespan_rules(), [{"type": "lifespan.startup.failed", "message": "why"}]),
+        (OrderedRules(WEBSOCKET), [ACCEPT, SEND, SEND, CLOSE]),
+        (OrderedRules(WEBSOCKET), [CLOSE]),
+        (OrderedRules(WEBSOCKET), [DENY, DENY_PART, DENY_END]),
+        (OrderedRules(HTTP), [START, PART, PART, END]),
+        (OrderedRules(LIFESPAN), [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.complete"}]),
+        (OrderedRules(LIFESPAN), [{"type": "lifespan.startup.complete"}, {"type": "lifespan.shutdown.failed"}]),
+        (OrderedRules(LIFESPAN), [{"type": "lifespan.startup.failed", "message": "why"}]),
     ],
 )
 def test_rules_allow_every_order_of_the_specification(rules: OrderedRules, messages: list[Any]) -> None:
@@ -45,19 +45,27 @@ def test_rules_allow_every_order_of_the_specification(rules: OrderedRules, messa
 @pytest.mark.parametrize(
     ("rules", "messages", "text"),
     [
-        (websocket_rules(), [SEND], "sent 'websocket.send' before accept; allowed there: 'websocket.accept', 'web"),
-        (websocket_rules(), [ACCEPT, ACCEPT], "after accept; allowed there: 'websocket.send', 'websocket.close'"),
-        (websocket_rules(), [ACCEPT, DENY], "'websocket.http.response.start' after accept"),
-        (websocket_rules(), [ACCEPT, CLOSE, SEND], "'websocket.send' after close; allowed there: nothing"),
-        (websocket_rules(), [CLOSE, CLOSE], "'websocket.close' after close"),
-        (websocket_rules(), [DENY, ACCEPT], "within a denial response; allowed there: 'websocket.http.response.body'"),
-        (websocket_rules(), [DENY, DENY_END, DENY_END], "after the last body; allowed there: nothing"),
-        (websocket_rules(), [START], "'http.response.start' before accept"),
-        (websocket_rules(), [{"type": "websocket.shout"}], "'websocket.shout' before accept"),
-        (http_rules(), [END], "before the response; allowed there: 'http.response.start'"),
-        (http_rules(), [START, START], "within the response; allowed there: 'http.response.body'"),
-        (http_rules(), [START, END, END], "after the last body; allowed there: nothing"),
-        (lifespan_rules(), [{"type": "lifespan.shutdown.complete"}], "before startup"),
+        (
+            OrderedRules(WEBSOCKET),
+            [SEND],
+            "sent 'websocket.send' before accept; allowed there: 'websocket.accept', 'web",
+        ),
+        (OrderedRules(WEBSOCKET), [ACCEPT, ACCEPT], "after accept; allowed there: 'websocket.send', 'websocket.close'"),
+        (OrderedRules(WEBSOCKET), [ACCEPT, DENY], "'websocket.http.response.start' after accept"),
+        (OrderedRules(WEBSOCKET), [ACCEPT, CLOSE, SEND], "'websocket.send' after close; allowed there: nothing"),
+        (OrderedRules(WEBSOCKET), [CLOSE, CLOSE], "'websocket.close' after close"),
+        (
+            OrderedRules(WEBSOCKET),
+            [DENY, ACCEPT],
+            "within a denial response; allowed there: 'websocket.http.response.body'",
+        ),
+        (OrderedRules(WEBSOCKET), [DENY, DENY_END, DENY_END], "after the last body; allowed there: nothing"),
+        (OrderedRules(WEBSOCKET), [START], "'http.response.start' before accept"),
+        (OrderedRules(WEBSOCKET), [{"type": "websocket.shout"}], "'websocket.shout' before accept"),
+        (OrderedRules(HTTP), [END], "before the response; allowed there: 'http.response.start'"),
+        (OrderedRules(HTTP), [START, START], "within the response; allowed there: 'http.response.body'"),
+        (OrderedRules(HTTP), [START, END, END], "after the last body; allowed there: nothing"),
+        (OrderedRules(LIFESPAN), [{"type": "lifespan.shutdown.complete"}], "before startup"),
     ],
 )
 def test_rules_refuse_what_is_out_of_order(rules: OrderedRules, messages: list[Any], text: str) -> None:
@@ -71,7 +79,7 @@ def test_rules_refuse_what_is_out_of_order(rules: OrderedRules, messages: list[A
 def test_rules_refuse_what_is_no_message(message: Any) -> None:
     """A message is a mapping with its type as a str."""
     with pytest.raises(ConformanceError, match="a message is a dict with a str under 'type'"):
-        websocket_rules().check(message)
+        OrderedRules(WEBSOCKET).check(message)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +104,7 @@ def test_rules_refuse_what_is_no_message(message: Any) -> None:
 def test_rules_refuse_malformed_answers_to_a_handshake(message: dict[str, Any], text: str) -> None:
     """The error names the field, its value and what was expected."""
     with pytest.raises(ConformanceError, match=text):
-        websocket_rules().check(message)
+        OrderedRules(WEBSOCKET).check(message)
 
 
 @pytest.mark.parametrize(
@@ -114,14 +122,14 @@ def test_rules_refuse_malformed_answers_to_a_handshake(message: dict[str, Any], 
 def test_rules_refuse_malformed_messages_after_accept(message: dict[str, Any], text: str) -> None:
     """Payloads and close codes that a server could not send."""
     with pytest.raises(ConformanceError, match=text):
-        check(websocket_rules(), ACCEPT, message)
+        check(OrderedRules(WEBSOCKET), ACCEPT, message)
 
 
 @pytest.mark.parametrize("code", [1000, 1003, 1007, 1014, 3000, 4999])
 def test_rules_allow_every_close_code_that_may_be_sent(code: int) -> None:
     """The bounds of the legal ranges; absent payloads and reasons may be None."""
     check(
-        websocket_rules(),
+        OrderedRules(WEBSOCKET),
         {**ACCEPT, "subprotocol": None, "headers": None},
         {"type": "websocket.send", "text": None, "bytes": b""},
         {**CLOSE, "code": code, "reason": None},
@@ -130,13 +138,13 @@ def test_rules_allow_every_close_code_that_may_be_sent(code: int) -> None:
 
 def test_rules_allow_any_close_code_before_accept() -> None:
     """It becomes HTTP 403 whatever it was, and the reason is never sent."""
-    websocket_rules().check({**CLOSE, "code": 403, "reason": "x" * 200})
+    OrderedRules(WEBSOCKET).check({**CLOSE, "code": 403, "reason": "x" * 200})
 
 
 def test_rules_allow_headers_from_any_iterable() -> None:
     """One that can be read only once is still there for whoever reads the message next."""
     message = {**START, "status": HTTPStatus.OK, "headers": iter([[b"X-A", b"1"]])}
-    http_rules().check(message)
+    OrderedRules(HTTP).check(message)
     assert message["headers"] == [[b"X-A", b"1"]]
 
 
@@ -147,12 +155,12 @@ def test_rules_allow_headers_from_any_iterable() -> None:
 def test_rules_refuse_malformed_bodies(message: dict[str, Any], text: str) -> None:
     """Of responses and of denials alike."""
     with pytest.raises(ConformanceError, match=text):
-        check(http_rules(), START, message)
+        check(OrderedRules(HTTP), START, message)
     with pytest.raises(ConformanceError, match=text):
-        check(websocket_rules(), DENY, {**message, "type": "websocket.http.response.body"})
+        check(OrderedRules(WEBSOCKET), DENY, {**message, "type": "websocket.http.response.body"})
 
 
 def test_rules_refuse_malformed_failures() -> None:
     """The message of a failed startup is text."""
     with pytest.raises(ConformanceError, match="'message' b'why'; expected a str"):
-        lifespan_rules().check({"type": "lifespan.startup.failed", "message": b"why"})
+        OrderedRules(LIFESPAN).check({"type": "lifespan.startup.failed", "message": b"why"})

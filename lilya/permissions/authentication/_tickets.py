@@ -30,8 +30,10 @@ class Tickets:
     """
 
     def __init__(self, seconds: float = 30, store: TicketStore | None = None) -> None:
-        if not seconds > 0:
-            raise ImproperlyConfigured(f"Tickets(seconds={seconds!r}) expire before they are issued: give more than 0.")
+        if not isinstance(seconds, int | float) or not seconds > 0:
+            raise ImproperlyConfigured(
+                f"Tickets(seconds={seconds!r}) expire before they are issued: give a number above 0."
+            )
         self._seconds = seconds
         self._store: TicketStore = MemoryTicketStore() if store is None else store
 
