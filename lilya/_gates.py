@@ -75,19 +75,13 @@ class Gate:
 
     __slots__ = ("_counts", "_lock", "key_of", "limit", "refused", "setting", "status")
 
-    limit: int
-    setting: str
-    status: int
-    key_of: KeyOf | None
-    refused: int
-    """How many it has refused so far."""
-
     def __init__(self, limit: int, setting: str, status: int, key_of: KeyOf | None = None) -> None:
-        self.limit = limit
-        self.setting = setting
-        self.status = status
-        self.key_of = key_of
-        self.refused = 0
+        self.limit: int = limit
+        self.setting: str = setting
+        self.status: int = status
+        self.key_of: KeyOf | None = key_of
+        # How many it has refused so far.
+        self.refused: int = 0
         self._counts: dict[Hashable, int] = {}
         self._lock = threading.Lock()
 

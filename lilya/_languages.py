@@ -14,7 +14,7 @@ one way goes on, all others fail at once, and backtracking stays linear.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, reduce
 from operator import or_
 from re import _parser  # type: ignore[attr-defined]  # untyped, but the one parser that agrees with `re` on every regex
@@ -56,11 +56,6 @@ class Language:
     """
 
     __slots__ = ("characters", "fullmatch", "nullable", "width")
-
-    fullmatch: Callable[[str], re.Match[str] | None]
-    characters: Characters
-    width: int | None
-    nullable: bool
 
     def __init__(self, regex: str, characters: Characters, width: int | None, nullable: bool) -> None:
         self.fullmatch = re.compile(regex).fullmatch

@@ -110,10 +110,9 @@ def told(error: BaseException) -> str:
             return "no WebSocket route" + (f"; near: {near}" if near else "")
         if isinstance(error, HTTPException) and "why" in error.extra:
             return str(error.extra["why"])
-        if isinstance(error, HTTPException):
-            return repr(str(error.detail))[1:-1]
+        text = error.detail if isinstance(error, HTTPException) else error
         # `repr` of the text: it may come from a peer, and one record must stay one line.
-        return repr(str(error))[1:-1]
+        return repr(str(text))[1:-1]
     except Exception:
         # The exception's own class, which may do anything: the end of a connection must not fail by what it is called.
         return type(error).__name__

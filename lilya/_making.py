@@ -70,21 +70,15 @@ class Step:
 
     __slots__ = ("closes", "fillings", "key", "kind", "source")
 
-    kind: Kind
-    source: Any
-    fillings: tuple[Filling, ...]
-    closes: bool
-    key: object
-
     def __init__(
         self, kind: Kind, source: Any, fillings: Iterable[Filling] = (), closes: bool = False, origin: object = None
     ) -> None:
-        self.kind = kind
-        self.source = source
-        self.fillings = tuple(fillings)
-        self.closes = closes or kind in ("generator", "async generator")
+        self.kind: Kind = kind
+        self.source: Any = source
+        self.fillings: tuple[Filling, ...] = tuple(fillings)
+        self.closes: bool = closes or kind in ("generator", "async generator")
         parts = [(name, value.key if isinstance(value, Step) else value) for name, value in self.fillings]
-        self.key = (_Same(source if origin is None else origin), *parts)
+        self.key: object = (_Same(source if origin is None else origin), *parts)
 
     async def make(self, values: Mapping[Any, Any], stack: AsyncExitStack) -> Any:
         """Get the value; a generator is left open, and closed by `stack`, which sees no suppressed exception."""

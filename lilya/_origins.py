@@ -58,10 +58,8 @@ class Origins:
 
     __slots__ = ("_all", "_listed", "_remembered", "_same", "_wildcards", "setting")
 
-    setting: str | tuple[str, ...]
-
     def __init__(self, setting: str | Iterable[str] = "same") -> None:
-        self.setting = _checked(setting)
+        self.setting: str | tuple[str, ...] = _checked(setting)
         self._all: bool = self.setting == "*"
         self._same: bool = self.setting == "same"
         self._listed: set[str] = set()

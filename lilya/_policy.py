@@ -18,30 +18,10 @@ from lilya._gates import Gate, KeyOf
 from lilya._origins import Origins
 from lilya.exceptions import ImproperlyConfigured
 
-__all__ = ["Demands", "Policy", "client_of", "is_too_long", "user_of"]
+__all__ = ["Demands", "Policy", "client_of", "demanded", "is_too_long", "user_of"]
 
 # The status of a refusal: too many of all is the server's trouble, too many of one client's or user's is their own.
 GATES = {"connections": 503, "connections_per_client": 429, "connections_per_user": 429}
-
-# The fields of `lilya.limits.Limits`.
-LIMITS = (
-    "max_message_bytes",
-    "accept_timeout",
-    "inbox_messages",
-    "inbox_bytes",
-    "inbox_timeout",
-    "write_timeout",
-    "abandon_grace",
-    "rate",
-    "burst",
-    "connections",
-    "connections_per_client",
-    "connections_per_user",
-    "idle_timeout",
-    "lifetime",
-    "client_key",
-    "user_key",
-)
 
 # How many policies a level keeps, one for each way that leads to it. More come up only where policies are made anew
 # all the time, and then forgetting costs nothing but time.
@@ -50,63 +30,51 @@ KEPT_POLICIES = 16
 
 class Policy:
     """
-    What is demanded of a WebSocket at one place. A new one holds the defaults of `Limits`; None switches a limit off.
+    What is demanded of a WebSocket at one place, by default that of `Limits` from all pages; None switches a limit off.
 
     Compiled at the first connection and shared by all that come the same way, so nobody changes one.
     """
 
-    __slots__ = (*LIMITS, "origins", "gates", "user_gates", "max_chars", "shortest")
-
-    rate: float | None
+    max_message_bytes: int | None = 1024 * 1024
+    accept_timeout: float | None = 30.0
+    inbox_messages: int | None = 64
+    inbox_bytes: int | None = 1024 * 1024
+    inbox_timeout: float | None = 10.0
+    write_timeout: float | None = 30.0
+    abandon_grace: float | None = 10.0
+    rate: float | None = None
     """Messages per second."""
-    burst: int
+    burst: int = 1
     """Messages at once; of no meaning without a rate."""
-    origins: Origins | None
+    connections: int | None = 10_000
+    connections_per_client: int | None = None
+    connections_per_user: int | None = None
+    idle_timeout: float | None = None
+    lifetime: float | None = None
+    client_key: KeyOf | None = None
+    user_key: KeyOf | None = None
+    origins: Origins | None = None
     """Which web pages may connect; None: not even looked at."""
-    gates: tuple[Gate, ...]
+    gates: tuple[Gate, ...] = ()
     """To be entered before anything of the application runs: those per process and per client, outermost first."""
-    user_gates: tuple[Gate, ...]
+    user_gates: tuple[Gate, ...] = ()
     """To be entered when the middleware has found out who the user is."""
-    shortest: float
-    """The seconds within which something may be due at the earliest."""
-    max_chars: int
-    """The most characters of which a text never exceeds `max_message_bytes`, whatever they are."""
 
-    def __init__(self) -> None:
-        self.max_message_bytes: int | None = 1024 * 1024
-        self.accept_timeout: float | None = 30.0
-        self.inbox_messages: int | None = 64
-        self.inbox_bytes: int | None = 1024 * 1024
-        self.inbox_timeout: float | None = 10.0
-        self.write_timeout: float | None = 30.0
-        self.abandon_grace: float | None = 10.0
-        self.rate = None
-        self.burst = 1
-        self.connections: int | None = 10_000
-        self.connections_per_client: int | None = None
-        self.connections_per_user: int | None = None
-        self.idle_timeout: float | None = None
-        self.lifetime: float | None = None
-        self.client_key: KeyOf | None = None
-        self.user_key: KeyOf | None = None
-        self.origins = Origins()
-        self.gates = ()
-        self.user_gates = ()
-        self.max_chars = _max_chars(self.max_message_bytes)
-        self.shortest = self._shortest()
+    def __init__(self, **values: Any) -> None:
+        # Those of the class, too: what an instance has itself is found sooner.
+        for name in Policy.__annotations__:
+            setattr(self, name, values.get(name, getattr(Policy, name)))
+        # The most characters of which a text never exceeds `max_message_bytes`: UTF-8 takes at most four bytes for one
+        # (RFC 3629 §3).
+        self.max_chars: int = sys.maxsize if self.max_message_bytes is None else self.max_message_bytes // 4
+        # The seconds within which something may be due at the earliest.
+        times = (self.accept_timeout, self.inbox_timeout, self.write_timeout, self.abandon_grace)
+        given = [time for time in (*times, self.idle_timeout, self.lifetime) if time is not None]
+        self.shortest: float = min(given, default=math.inf)
 
     def changed(self, **changes: Any) -> Policy:
-        """A copy in which these attributes are others; `max_chars` follows by itself."""
-        other = Policy()
-        for name in Policy.__slots__:
-            setattr(other, name, changes.get(name, getattr(self, name)))
-        other.max_chars = _max_chars(other.max_message_bytes)
-        other.shortest = other._shortest()
-        return other
-
-    def _shortest(self) -> float:
-        times = (self.accept_timeout, self.inbox_timeout, self.write_timeout, self.abandon_grace)
-        return min(time for time in (*times, self.idle_timeout, self.lifetime, math.inf) if time is not None)
+        """A copy in which these attributes are others; `max_chars` and `shortest` follow by themselves."""
+        return Policy(**{name: getattr(self, name) for name in Policy.__annotations__} | changes)
 
 
 class Demands:
@@ -155,8 +123,8 @@ class Demands:
 
     def _apply(self, outer: Policy | None) -> Policy:
         changes = dict(self._declared)
-        if self._origins is not None:
-            changes["origins"] = self._origins
+        if self._origins is not None or outer is None:
+            changes["origins"] = self._origins or Origins()
         inside = (outer or Policy()).changed(**changes)
         counted = dict(self._declared)
         if outer is None:
@@ -181,6 +149,13 @@ class Demands:
         # Ways to this level on which clients or users are told apart differently have nothing to count together.
         # The gate holds `key_of`, so its id is not used again; and it need not be hashable.
         return self._gates.setdefault((setting, id(key_of)), Gate(limit, setting, GATES[setting], key_of))
+
+
+def demanded(limits: Any, origins: Any) -> Demands | None:
+    """What one level declares, None if it declares nothing; raises `ImproperlyConfigured` for what it cannot be."""
+    if limits is None and origins is None:
+        return None
+    return Demands(limits, Origins(origins) if origins is not None else None)
 
 
 def client_of(scope: Mapping[str, Any]) -> Hashable | None:
@@ -234,11 +209,6 @@ def is_too_long(text: str, limit: int) -> bool:
     if length * 4 <= limit or text.isascii():
         return False
     return len(text.encode("utf-8", "surrogatepass")) > limit
-
-
-def _max_chars(max_message_bytes: int | None) -> int:
-    # UTF-8 takes at most four bytes for a character (RFC 3629 §3).
-    return sys.maxsize if max_message_bytes is None else max_message_bytes // 4
 
 
 def _attribute(user: Any, name: str) -> Any:

@@ -18,14 +18,13 @@ import asyncio
 import math
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from lilya import _errors, _log
 from lilya._gates import RETRY_SECONDS, TokenBucket, enter_gates, leave_gates
 from lilya._inbox import Inbox
-from lilya._origins import Origins
-from lilya._policy import Demands, Policy
+from lilya._policy import Demands, Policy, demanded
 from lilya._shared import SharedValues
 from lilya._state import CONNECTED
 from lilya._suspended import interrupt, is_waiting
@@ -35,7 +34,7 @@ from lilya.instruments import ConnectionInfo, Instrument, Stats, Tally, tell, wa
 from lilya.serializers import Serializer, serializer
 from lilya.types import Message, Receive, Scope, Send
 
-__all__ = ["POLICY", "Watch", "demanded", "draining", "new_watch", "refusal"]
+__all__ = ["POLICY", "Watch", "draining", "refusal"]
 
 # Where the scope holds the policy of the mounts it came through.
 POLICY = "lilya.policy"
@@ -53,27 +52,27 @@ class Watch:
     The connections of one application: what they are held to, how many there are, and who must be told.
 
     Args:
-        demands: What the application declares for all of them.
+        limits, origins: What the application declares for all of them; by default pages of the same origin may connect.
         instruments: Who is told what happens.
-        debug: Tell the peer the type of an unexpected exception.
-        codec: How WebSockets read and write JSON.
 
     Attributes:
+        debug: Tell the peer the type of an unexpected exception.
+        codec: How WebSockets read and write JSON.
         shared: The values of dependencies of scope "app".
         draining: The application is shutting down: new handshakes are refused.
         tally: The counts of `Lilya.stats`.
     """
 
-    def __init__(
-        self,
-        demands: Demands,
-        instruments: Iterable[Instrument] = (),
-        debug: bool = False,
-        codec: Serializer = serializer,
-    ) -> None:
-        self.policy: Policy = demands.applied_to(None)
-        self.debug = debug
-        self.codec = codec
+    def __init__(self, limits: Any = None, origins: Any = None, instruments: Sequence[Instrument] = ()) -> None:
+        for instrument in instruments:
+            if not isinstance(instrument, Instrument):
+                raise ImproperlyConfigured(
+                    f"instruments: {instrument!r} is no Instrument. Give an instance of a subclass of "
+                    f"lilya.instruments.Instrument."
+                )
+        self.policy: Policy = (demanded(limits, origins) or Demands()).applied_to(None)
+        self.debug = False
+        self.codec: Serializer = serializer
         self.shared = SharedValues()
         self.instruments: tuple[Instrument, ...] = tuple(instruments)
         self._listening = tuple(instrument for instrument in self.instruments if wants_messages(instrument))
@@ -474,24 +473,6 @@ class _Vigil:
                 wire.end_soon(4401, "credentials expired", "limit", "expires_at was reached")
             due = min(due, now + left)
         return due
-
-
-def demanded(limits: Any, origins: Any) -> Demands | None:
-    """What one level declares, None if it declares nothing; raises `ImproperlyConfigured` for what it cannot be."""
-    if limits is None and origins is None:
-        return None
-    return Demands(limits, Origins(origins) if origins is not None else None)
-
-
-def new_watch(limits: Any = None, origins: Any = None, instruments: Iterable[Instrument] = ()) -> Watch:
-    """The watch of an application that may be the outermost one; pages of the same origin may connect by default."""
-    for instrument in instruments:
-        if not isinstance(instrument, Instrument):
-            raise ImproperlyConfigured(
-                f"instruments: {instrument!r} is no Instrument. Give an instance of a subclass of "
-                f"lilya.instruments.Instrument."
-            )
-    return Watch(demanded(limits, origins) or Demands(), instruments)
 
 
 def refusal(status: int, cause: str, why: str, headers: dict[str, str] | None = None) -> HTTPException:

@@ -448,11 +448,11 @@ class Wire(_Rarely):
         """
         if isinstance(error, NotOpen):
             raise self.not_open() from None
-        if not isinstance(data, str | bytes | bytearray | memoryview):
-            raise TypeError(
-                f"{type(data).__name__} cannot be sent: send_text takes str, send_bytes bytes, send_json the rest."
-            ) from error
         if not isinstance(error, OSError) and type(error).__name__ not in GONE:
+            if not isinstance(data, str | bytes | bytearray | memoryview):
+                raise TypeError(
+                    f"{type(data).__name__} cannot be sent: send_text takes str, send_bytes bytes, send_json the rest."
+                ) from error
             raise error
         if self.parting is None:
             left = await self._look_for_disconnect()

@@ -13,7 +13,7 @@ from lilya._layers import Layers, compose
 from lilya._response import make_response
 from lilya._session import conduct, finish
 from lilya._signature import where_defined
-from lilya._watch import new_watch
+from lilya._watch import Watch
 from lilya._wire import WIRE, wire_of
 from lilya.exceptions import ImproperlyConfigured, MethodNotAllowed, UnexpectedMessage, WebSocketDisconnect
 from lilya.requests import Request
@@ -69,7 +69,7 @@ class _BaseController(Dispatcher):
     def __await__(self) -> Generator[Any, None, None]:
         """Serve the connection that the instance was made for, as a whole application."""
         alone = type(self).at(Place(f"Controller {where_defined(type(self))}", (), (), {}))
-        return conduct(alone, {**self.scope}, self.receive, self.send, new_watch()).__await__()
+        return conduct(alone, {**self.scope}, self.receive, self.send, Watch()).__await__()
 
     @classmethod
     def stages(cls, place: Place, mounts: Sequence[Mount]) -> dict[str, _Stage]:

@@ -101,10 +101,8 @@ class Provides:
 class _Marker:
     __slots__ = ("provide",)
 
-    provide: Provide
-
     def __init__(self, dependency: Any) -> None:
-        self.provide = wrap_dependency(dependency)
+        self.provide: Provide = wrap_dependency(dependency)
 
 
 class Resolve(_Marker):

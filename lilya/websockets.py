@@ -375,9 +375,10 @@ class WebSocket(Connection):
                 length = len(text)
             except (KeyError, TypeError):
                 self._discount(message)
-                if self._left(message):
+                error = self._unexpected(message, "text")
+                if isinstance(error, WebSocketDisconnect):
                     return
-                raise self._unexpected(message, "text") from None
+                raise error from None
             if length > longest and self._wire.exceeds(message):
                 await self._wire.end(*self._wire.too_big)
                 self._wire.told()
@@ -392,9 +393,10 @@ class WebSocket(Connection):
             except WebSocketDisconnect:
                 return
             if message["type"] != "websocket.receive":
-                if self._left(message):
+                error = self._unexpected(message, "text")
+                if isinstance(error, WebSocketDisconnect):
                     return
-                raise self._unexpected(message, "text")
+                raise error
             text: str | None = message.get("text")
             yield text if text is not None else message["bytes"]
 
@@ -532,15 +534,9 @@ class WebSocket(Connection):
         if not self._layered and message["type"] != "websocket.receive":
             self._wire.received -= 1.0
 
-    def _left(self, message: Message) -> bool:
-        if message["type"] != "websocket.disconnect":
-            return False
-        self._wire.note_disconnect(message)
-        return True
-
     def _unexpected(self, message: Message, wanted: str) -> Exception:
         """The exception for a message that is not what `receive_text` or `receive_bytes` waits for."""
-        if self._left(message):
+        if message["type"] == "websocket.disconnect":
             return self._wire.note_disconnect(message)
         if message["type"] != "websocket.receive":
             self._wire.assign(CONNECTED, self._wire.application_state)

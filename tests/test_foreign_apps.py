@@ -14,13 +14,15 @@ from django.urls import path, reverse
 from starlette.applications import Starlette
 from starlette.routing import Mount, WebSocketRoute
 from starlette.websockets import WebSocket as StarletteWebSocket
+from starlette.websockets import WebSocketDisconnect as StarletteDisconnect
 
 from lilya.apps import Lilya
 from lilya.limits import Limits
 from lilya.routing import Include, WebSocketPath
 from lilya.testclient import AsyncTestClient, TestClient, WebSocketDenialResponse
-from lilya.types import ASGIApp
+from lilya.types import ASGIApp, Message
 from lilya.websockets import WebSocket, WebSocketDisconnect
+from tests.contract.peer import CONNECT, Peer, websocket_scope
 
 URLS = "tests_foreign_urls"
 
@@ -93,3 +95,25 @@ async def test_disconnect_that_a_foreign_application_lets_out_is_a_normal_end(ca
                 await websocket.receive_text()
     assert caught.value.code == 1009
     assert [record for record in caplog.records if record.levelno > logging.INFO] == []
+
+
+async def test_foreign_application_catches_a_send_that_fails_with_its_own_class() -> None:
+    """It knows a client that is gone as an `OSError` (ASGI spec), and translates that."""
+    caught: list[int] = []
+
+    async def pushes(websocket: StarletteWebSocket) -> None:
+        await websocket.accept()
+        try:
+            await websocket.send_text("x")
+        except StarletteDisconnect as error:
+            caught.append(error.code)
+
+    app = Lilya(routes=[Include("/foreign", app=Starlette(routes=[WebSocketRoute("/", pushes)]))])
+    peer = Peer(CONNECT)
+
+    async def send(message: Message) -> None:
+        if message["type"] == "websocket.send":
+            raise OSError("the client has vanished")
+
+    await app(websocket_scope("/foreign/"), peer.receive, send)
+    assert caught == [1006]

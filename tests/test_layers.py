@@ -774,3 +774,35 @@ def test_layers_refuse_functions_with_other_arguments(layers: dict[str, Any], me
 def test_layers_take_functions_that_do_not_tell_their_arguments() -> None:
     """What has no signature, as some built-ins, is taken as it is."""
     assert Layers(before_request=[type], after_request=[iter])
+
+
+def test_layers_refuse_a_close_that_is_a_class(caplog: pytest.LogCaptureFixture) -> None:
+    """The usual slip: `return Close` instead of `return Close(4000)`."""
+
+    async def handle(websocket: WebSocket, error: KeyError) -> Any:
+        return WebSocketClose
+
+    async def fail(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise KeyError
+
+    client = create_client(
+        [WebSocketPath("/", fail)], exception_handlers={KeyError: handle}, raise_server_exceptions=False
+    )
+    assert visit(client, "websocket", "/") == 1011
+    assert "return an instance, such as Close(4000)" in caplog.text
+
+
+def test_layers_do_not_close_what_the_handler_has_closed() -> None:
+    """The handler closed, and failed only then: its code counts, and the error is handled."""
+
+    async def handle(websocket: WebSocket, error: KeyError) -> Any:
+        return WebSocketClose(4999)
+
+    async def fail(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.close(4000)
+        raise KeyError
+
+    client = create_client([WebSocketPath("/", fail)], exception_handlers={KeyError: handle})
+    assert visit(client, "websocket", "/") == 4000

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,14 +13,14 @@ from starlette.authentication import BaseUser, SimpleUser, UnauthenticatedUser
 
 from lilya._gates import Gate, enter_gates
 from lilya._origins import Origins
-from lilya._policy import KEPT_POLICIES, LIMITS, Demands, Policy, client_of, is_too_long, user_of
+from lilya._policy import KEPT_POLICIES, Demands, Policy, client_of, is_too_long, user_of
 from lilya.exceptions import ImproperlyConfigured
 from lilya.limits import Limits
 
 
 def values_of(policy: Policy) -> dict[str, Any]:
     """The fields of a policy that are also those of `Limits`."""
-    return {name: getattr(policy, name) for name in LIMITS}
+    return {field.name: getattr(policy, field.name) for field in fields(Limits)}
 
 
 def gates_of(policy: Policy) -> list[tuple[str, int, int]]:

@@ -14,9 +14,8 @@ import pytest
 
 from lilya import _session
 from lilya._inbox import Inbox
-from lilya._policy import Demands
 from lilya._session import conduct, finish
-from lilya._watch import Watch, new_watch
+from lilya._watch import Watch
 from lilya._wire import WIRE, Wire
 from lilya.context import request_context
 from lilya.exceptions import (
@@ -47,7 +46,7 @@ def log_everything(caplog: pytest.LogCaptureFixture) -> None:
 
 def conducted(app: ASGIApp, watch: Watch | None = None) -> ASGIApp:
     """`app` as the outermost application runs it."""
-    watch = watch or new_watch()
+    watch = watch or Watch()
 
     async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
         await conduct(app, {**scope}, receive, send, watch)
@@ -88,7 +87,7 @@ async def test_conduct_puts_one_wire_into_the_scope() -> None:
 
     async def outer(scope: Scope, receive: Receive, send: Send) -> None:
         wires.append(scope[WIRE])
-        await conduct(inner, {**scope}, receive, send, new_watch())
+        await conduct(inner, {**scope}, receive, send, Watch())
 
     peer = await converse(conducted(outer))
     assert len(set(wires)) == 1
@@ -100,7 +99,7 @@ async def test_conduct_refuses_other_scopes() -> None:
     """A lifespan is for an application, and the text says so."""
     peer = Peer()
     with pytest.raises(RuntimeError, match="'lifespan'"):
-        await conduct(handling(WebSocket.close), {"type": "lifespan"}, peer.receive, peer.send, new_watch())
+        await conduct(handling(WebSocket.close), {"type": "lifespan"}, peer.receive, peer.send, Watch())
 
 
 async def test_conduct_uses_the_codec_it_is_given() -> None:
@@ -114,7 +113,9 @@ async def test_conduct_uses_the_codec_it_is_given() -> None:
         await websocket.accept()
         await websocket.send_json(1)
 
-    peer = await converse(conducted(handling(handler), Watch(Demands(), codec=Loud())))
+    watch = Watch()
+    watch.codec = Loud()
+    peer = await converse(conducted(handling(handler), watch))
     assert peer.sent[1]["text"] == "!1"
 
 
@@ -466,7 +467,7 @@ def told(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 async def test_handshake_while_the_application_shuts_down_is_503(caplog: pytest.LogCaptureFixture) -> None:
     """With `Retry-After`, and nothing of the application runs."""
-    watch = new_watch()
+    watch = Watch()
     watch.draining = True
     peer = await converse(conducted(handling(WebSocket.accept), watch))
     assert status_and_body(peer)[0] == 503
@@ -621,7 +622,7 @@ async def test_close_frame_that_the_server_refuses_is_reported(
 
 async def test_reading_ahead_ends_with_the_handler() -> None:
     """What it has read and nobody took is counted as dropped."""
-    watch = new_watch()
+    watch = Watch()
     server = WaitingPeer()
 
     async def handler(websocket: WebSocket) -> None:
@@ -810,7 +811,9 @@ async def test_http_debug_names_the_type_of_a_fault() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise ValueError("secret")
 
-    peer = await converse(conducted(app, Watch(Demands(), debug=True)), scope=HTTP)
+    watch = Watch()
+    watch.debug = True
+    peer = await converse(conducted(app, watch), scope=HTTP)
     assert status_and_body(peer) == (500, b"Internal Server Error: ValueError")
 
 
@@ -963,5 +966,5 @@ async def test_denial_that_the_server_cannot_send_is_refused_at_the_call() -> No
         await send({"type": "websocket.close"})
 
     peer = Peer(CONNECT)
-    await conduct(app, {**websocket_scope(), "extensions": {}}, peer.receive, peer.send, new_watch())
+    await conduct(app, {**websocket_scope(), "extensions": {}}, peer.receive, peer.send, Watch())
     assert (told, peer.kinds) == (["The server doesn't support the Websocket Denial Response extension."], ["close"])

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 
@@ -225,3 +226,12 @@ async def test_streaming_handler_can_be_stopped_by_its_client() -> None:
         while await websocket.receive_text() == "token":
             pass
         assert stopped == ["model"]
+
+
+async def test_start_soon_refuses_a_coroutine() -> None:
+    """The message shows how to write it; the coroutine is closed, so that nothing warns of it."""
+    websocket, _ = connected()
+    given: Any = forever([])
+    async with websocket.tasks() as tasks:
+        with pytest.raises(TypeError, match=r"start_soon\(function, x\)"):
+            tasks.start_soon(given)

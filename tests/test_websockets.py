@@ -13,7 +13,7 @@ import pytest
 import lilya.enums
 import lilya.exceptions
 from lilya._suspended import is_waiting
-from lilya._watch import new_watch
+from lilya._watch import Watch
 from lilya._wire import BREATH, WIRE, Wire
 from lilya.background import BackgroundTask
 from lilya.datastructures import Header
@@ -633,7 +633,7 @@ async def test_websocket_alone_never_drains_and_expires_only_by_name() -> None:
 async def test_websocket_of_an_application_knows_whether_that_drains() -> None:
     """And a moment in the past ends it with 4401 at the next look, which comes at once."""
     websocket, wire, peer = open_websocket()
-    watch = new_watch()
+    watch = Watch()
     watch.enter(wire, websocket.scope)
     before = websocket.draining
     watch.draining = True

@@ -11,7 +11,7 @@ from lilya._importer import import_string
 from lilya._layers import Layers
 from lilya._policy import Demands
 from lilya._session import conduct
-from lilya._watch import Watch, new_watch
+from lilya._watch import Watch
 from lilya._wire import WIRE
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured
@@ -64,12 +64,10 @@ def _told(change: Callable[..., Any]) -> Callable[..., Any]:
 class RouteList(list["BasePath"]):
     """Routes in the order of their declaration; whatever changes the list, its routers compile it again."""
 
-    watchers: weakref.WeakSet[Watcher]
-
     def __init__(self, routes: Iterable[BasePath]) -> None:
         super().__init__(routes)
         # Weak: a list may be declared once for any number of applications.
-        self.watchers = weakref.WeakSet()
+        self.watchers: weakref.WeakSet[Watcher] = weakref.WeakSet()
 
     # Typed as those of a list, by `Router.routes` and `Include.routes`.
     append: Any = _told(list.append)
@@ -208,7 +206,7 @@ class BasePath:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve this one route as an application."""
         if self._alone is None:
-            self._alone = RouteTable(self.branches(Around())), new_watch()
+            self._alone = RouteTable(self.branches(Around())), Watch()
         scope = {**scope}
         if WIRE not in scope:
             scope.pop("app_root_path", None)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from lilya._endpoints import MOUNTS
 from lilya._importer import import_string
 from lilya._layers import HANDLERS, Layers, compose
-from lilya._watch import POLICY, demanded
+from lilya._policy import demanded
+from lilya._watch import POLICY
 from lilya._wire import WIRE, ClientGone, wire_of
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured, WebSocketDisconnect

@@ -38,7 +38,7 @@ class HandlerPath(BasePath):
         self.name: str | None = name or get_name(self.handler)
         self.include_in_schema = include_in_schema
         self.dependencies: Mapping[str, Any] = dict(dependencies or {})
-        self.layers = Layers(**layers)
+        self.layers: Layers = Layers(**layers)
 
     @property
     def path(self) -> str:

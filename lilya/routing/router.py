@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from lilya._define import listed
 from lilya._layers import Layers, compose
 from lilya._lifespan import check_lifespan, from_hooks, serve_lifespan
-from lilya._policy import Demands
+from lilya._policy import Demands, demanded
 from lilya._session import conduct, conduct_websocket
-from lilya._watch import POLICY, Watch, demanded, new_watch
+from lilya._watch import POLICY, Watch
 from lilya._wire import WIRE
 from lilya.exceptions import ImproperlyConfigured
 from lilya.instruments import Instrument
@@ -272,7 +272,7 @@ class Router(Mountable, RoutingMethodsMixin):
         self.router: Router = self
         # What is demanded where this router is mounted; alone, it has a watch of its own.
         self._demands: Demands | None = demanded(limits, origins)
-        self._watch: Watch = new_watch(limits, origins, listed("instruments", instruments))
+        self._watch: Watch = Watch(limits, origins, listed("instruments", instruments))
         self._entry: ASGIApp | None = None
         self._table = RouteTable(())
         self._routes.watchers.add(self)

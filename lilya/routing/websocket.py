@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from lilya._watch import demanded
+from lilya._policy import demanded
 from lilya.routing.path import HandlerPath
 from lilya.types import ExceptionHandlers, OriginsSetting
 

@@ -26,17 +26,7 @@ class AsyncTestClient(SubjectOwner, httpx.AsyncClient):
                 await websocket.send_text("hello")
 
     Several clients, and several connections of each, may be in use at once. `async with` runs the app's lifespan;
-    without it requests and connections work too, but no lifespan runs.
-
-    Args:
-        app: Any ASGI app.
-        base_url: What relative URLs refer to; also decides scheme, host and port in the scopes.
-        raise_server_exceptions: Raise what the app raises; otherwise the test sees only what a peer does.
-        root_path: `scope["root_path"]`.
-        cookies, headers: Sent with every request and handshake.
-        follow_redirects: Follow HTTP redirects.
-        check_asgi_conformance: Refuse malformed and misplaced messages of the app with `ConformanceError`.
-        timeout: Seconds that any wait for the app may take; None: no limit.
+    without it requests and connections work too, but no lifespan runs. The arguments are those of `TestClient`.
     """
 
     def __init__(

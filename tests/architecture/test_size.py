@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from tests.architecture.test_floors import MODULES, TREES, floor_of
 
-CORE_LINES = 12_500
+CORE_LINES = 12_300
 FUNCTION_LINES = 60
 
 # Functions longer than a screen, each with the reason why it is easier to read in one piece.

@@ -1,6 +1,7 @@
 """The server's side of one connection, played by two lists: for applications that a test calls directly."""
 
 from collections.abc import Coroutine
+from contextvars import copy_context
 from typing import Any, TypeVar
 
 from lilya.enums import WebSocketState
@@ -102,9 +103,11 @@ async def converse(app: ASGIApp, *messages: Message, scope: Scope | None = None)
 
 def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of a coroutine that waits for nothing but turns of the loop, as all do that talk to a `Peer`."""
+    # In a context of its own: what it sets there must not be seen by the next test.
+    context = copy_context()
     while True:
         try:
-            coroutine.send(None)
+            context.run(coroutine.send, None)
         except StopIteration as stop:
             result: T = stop.value
             return result
