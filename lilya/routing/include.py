@@ -11,6 +11,7 @@ from lilya._layers import HANDLERS, Layers, compose
 from lilya._policy import demanded
 from lilya._watch import POLICY
 from lilya._wire import WIRE, ClientGone, wire_of
+from lilya.conf._proxy import settings
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured, WebSocketDisconnect
 from lilya.routing._pattern import Pattern, parse_pattern
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from lilya.limits import Limits
 
 __all__ = ["Include"]
-
-DEFAULT_PATTERN = "route_patterns"
 
 
 class MountPath(BasePath):
@@ -73,7 +72,7 @@ class Include(MountPath):
         app: Any ASGI application, or its import path. It answers everything below the prefix.
         routes: Routes. They fall through: where none of them matches, the routes after this include get their turn.
         namespace: The import path of a module whose list `pattern` holds the routes.
-        pattern: The name of that list; `route_patterns` by default.
+        pattern: The name of that list; that of the settings, `route_patterns`, by default.
         name: Prefix of the names inside, as in `path_for("name:inner")`; without one the names stay as they are.
         dependencies: Seen by everything inside, a mounted application included.
         limits: `Limits` for the WebSockets inside; those of a route inside win, field by field.
@@ -116,7 +115,7 @@ class Include(MountPath):
             )
         mount_patterns(self.pattern)
         if namespace is not None:
-            routes = import_string(f"{namespace}.{pattern or DEFAULT_PATTERN}")
+            routes = import_string(f"{namespace}.{pattern or settings.default_route_pattern}")
         self.app: ASGIApp | None = checked_app(where, app) if app is not None else None
         self._routes = checked_routes(f"{where}: routes", routes) if routes is not None else None
         self.name = name

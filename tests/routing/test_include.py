@@ -21,7 +21,7 @@ from lilya.exceptions import ImproperlyConfigured, WebSocketDisconnect
 from lilya.protocols.middleware import MiddlewareProtocol
 from lilya.requests import Request
 from lilya.routing import Host, Include, Path, Router, WebSocketPath
-from lilya.testclient import TestClient, WebSocketDenialResponse, create_client
+from lilya.testclient import TestClient, WebSocketDenialResponse, create_client, override_settings
 from lilya.types import ApplicationType, Receive, Scope, Send
 from lilya.websockets import WebSocket
 from tests.support.servers import serve
@@ -134,6 +134,13 @@ def test_include_reads_a_named_list_of_a_namespace() -> None:
     """`pattern` names the list in the module of `namespace`."""
     client = create_client([Include("/api", namespace=__name__, pattern="other_patterns")])
     assert client.get("/api/other").status_code == 200
+
+
+def test_include_reads_the_list_that_the_settings_name() -> None:
+    """`default_route_pattern`, where no `pattern` is given."""
+    with override_settings(default_route_pattern="other_patterns"):
+        include = Include("/api", namespace=__name__)
+    assert include.routes == other_patterns
 
 
 @pytest.mark.parametrize(
