@@ -16,6 +16,8 @@ from lilya.exceptions import HTTPException, NotFound
 from lilya.types import Scope
 
 __all__ = [
+    "INFO",
+    "connections",
     "log_closed",
     "log_opened",
     "log_refused",

@@ -15,7 +15,7 @@ from collections.abc import Awaitable
 from lilya import _errors, _log
 from lilya._state import CONNECTING, RESPONSE
 from lilya._watch import Watch, draining
-from lilya._wire import WIRE, ClientGone, Exchange, Wire
+from lilya._wire import CLOSE_SECONDS, WIRE, ClientGone, Exchange, Wire
 from lilya.context import serving
 from lilya.exceptions import ContinueRouting, NotFound, WebSocketDisconnect
 from lilya.requests import ClientDisconnect
@@ -23,9 +23,6 @@ from lilya.types import ASGIApp, Receive, Scope, Send
 from lilya.websockets import WebSocket
 
 __all__ = ["conduct", "conduct_websocket", "finish"]
-
-# How long a close frame that was sent from outside may take, when the handler has ended meanwhile.
-CLOSE_SECONDS = 5.0
 
 
 def conduct(app: ASGIApp, scope: Scope, receive: Receive, send: Send, watch: Watch) -> Awaitable[None]:

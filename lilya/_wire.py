@@ -32,7 +32,7 @@ from lilya.exceptions import WebSocketDisconnect, WebSocketDisconnected, WebSock
 from lilya.serializers import Serializer, serializer
 from lilya.types import Message, Receive, Scope, Send
 
-__all__ = ["WIRE", "ClientGone", "Exchange", "NotOpen", "Wire", "wire_of"]
+__all__ = ["CLOSE_SECONDS", "WIRE", "ClientGone", "Exchange", "NotOpen", "Wire", "wire_of"]
 
 # Where the scope holds the `Wire` or `Exchange` of the connection.
 WIRE = "lilya.wire"
@@ -50,7 +50,7 @@ GONE = frozenset({"Disconnected"})
 # How long to look for the disconnect that explains why a message could not be sent: it is there already, if at all.
 LOOK_SECONDS = 0.1
 
-# How long the client may take to answer a close frame while somebody receives for it.
+# How long a close frame, or the client's answer to it, may take when nobody but us waits for it.
 CLOSE_SECONDS = 5.0
 
 NOT_CONNECTED = 'WebSocket is not connected. Need to call "accept" first.'
@@ -80,12 +80,10 @@ class _Rarely:
     breaths = 0
     why = ""
     refused: int | None = None
-    refusal = ""
     cause: BaseException | None = None
     parting: WebSocketDisconnect | None = None
     interrupted = False
     given_up = False
-    heard = False
     endings: list[Callable[[], Any]] | None = None
     cleanups: list[Callable[[], Any]] | None = None
     inbox: Inbox | None = None
@@ -118,7 +116,6 @@ class Wire(_Rarely):
         ended_by: Who that was: "client", "application", "limit", "drain", "error", or nobody yet.
         why: What ended it, for the log, where the exception in `cause` does not say it.
         refused: The HTTP status that the handshake was refused with.
-        refusal: Why, in a word, for statistics.
         cause: The exception that ended the conversation.
         received, sent: How many messages the handler got, and how many it sent.
         pending, sending: What was last awaited of the server, to receive and to send.
@@ -151,6 +148,7 @@ class Wire(_Rarely):
         "handed_receive",
         "handed_send",
         "handling",
+        "heard",
         "max_chars",
         "mounts",
         "open",
@@ -209,6 +207,7 @@ class Wire(_Rarely):
         self.round: Any = None
         # Whether the handler runs: the session is about to end what it left.
         self.handling = True
+        self.heard = False
         self.was_opened = False
         self.scope = None
         # The entry of the table that the connection came to, and those of the mounts around it.
@@ -553,8 +552,7 @@ class Wire(_Rarely):
         self.open = False
         self.pull, self.push = receive_closed, send_closed
         self.answered = self.closed_by_application = True
-        if self.watch is not None:
-            self._hear()
+        self._hear()
         self.close_code, self.close_reason = code, reason
         self.ended_by = self.ended_by or "application"
         if self.endings is not None:
