@@ -23,10 +23,10 @@ with 500. The text of an exception that is not an answer never reaches the peer.
 from __future__ import annotations
 
 from lilya import _log
+from lilya._exchange import ClientGone
 from lilya._fields import is_token
 from lilya._response import PlainText, Response
 from lilya._state import CONNECTING
-from lilya._wire import ClientGone
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,

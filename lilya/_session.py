@@ -13,9 +13,10 @@ import asyncio
 from collections.abc import Awaitable
 
 from lilya import _errors, _log
+from lilya._exchange import ClientGone, Exchange
 from lilya._state import CONNECTING, RESPONSE
 from lilya._watch import Watch, draining
-from lilya._wire import CLOSE_SECONDS, WIRE, ClientGone, Exchange, Wire
+from lilya._wire import CLOSE_SECONDS, WIRE, Wire
 from lilya.context import serving
 from lilya.exceptions import ContinueRouting, NotFound, WebSocketDisconnect
 from lilya.requests import ClientDisconnect

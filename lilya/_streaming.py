@@ -7,8 +7,9 @@ from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable, 
 from contextlib import aclosing
 from typing import Any, TypeAlias
 
+from lilya._exchange import ClientGone
 from lilya._response import Background, Headers, Response, message_type, sendable
-from lilya._wire import WIRE, ClientGone
+from lilya._wire import WIRE
 from lilya.concurrency import iterate_in_threadpool
 from lilya.datastructures import Header
 from lilya.types import Message, Receive, Scope, Send

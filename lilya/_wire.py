@@ -1,9 +1,9 @@
 """
 The server's end of a connection: the one place where messages are checked and states change.
 
-Everything that talks on one connection shares its `Wire` (WebSocket) or `Exchange` (HTTP): the `WebSocket` objects of
-handlers, permissions and exception handlers, raw ASGI handlers, and the session that ends the connection. The
-outermost application puts it into the scope; the `receive` and `send` that layers are handed are its own methods,
+Everything that talks on one WebSocket connection shares its `Wire` (on HTTP it is `lilya._exchange`): the `WebSocket`
+objects of handlers, permissions and exception handlers, raw ASGI handlers, and the session that ends the connection.
+The outermost application puts it into the scope; the `receive` and `send` that layers are handed are its own methods,
 so that a message is checked once, however many layers it came through.
 
 A conversation may also end from outside: the client leaves while nobody receives, a limit is reached, the application
@@ -32,9 +32,9 @@ from lilya.exceptions import WebSocketDisconnect, WebSocketDisconnected, WebSock
 from lilya.serializers import Serializer, serializer
 from lilya.types import Message, Receive, Scope, Send
 
-__all__ = ["CLOSE_SECONDS", "WIRE", "ClientGone", "Exchange", "NotOpen", "Wire", "wire_of"]
+__all__ = ["CLOSE_SECONDS", "WIRE", "NotOpen", "Wire", "wire_of"]
 
-# Where the scope holds the `Wire` or `Exchange` of the connection.
+# Where the scope holds the `Wire` of the connection, or the `Exchange`.
 WIRE = "lilya.wire"
 
 # After every 256th message that a connection sends, the event loop gets a turn. Where a server's `send` never waits, a
@@ -742,46 +742,6 @@ class Wire(_Rarely):
         if self.application_state is DISCONNECTED:
             return WebSocketRuntimeError(f'{NOT_CONNECTED} (It is closed: a "close" message has been sent.)')
         return WebSocketRuntimeError(NOT_CONNECTED)
-
-
-class ClientGone(OSError):
-    """The server's `OSError` for a client that left before its HTTP response was sent; nobody else's."""
-
-
-class Exchange:
-    """One HTTP request and its response, watched so that it is known whether a response has begun."""
-
-    __slots__ = ("_first", "_replay", "answered", "raw_receive", "raw_send", "shared")
-
-    def __init__(self, receive: Receive, send: Send, shared: SharedValues | None = None) -> None:
-        self.shared = shared
-        self.raw_receive = receive
-        self.raw_send = send
-        self.answered = False
-        self._first: Message | None = None
-        self._replay = False
-
-    async def receive(self) -> Message:
-        """The next message of the request; the first one comes again after `rewind`."""
-        if self._replay and self._first is not None:
-            self._replay = False
-            return self._first
-        message = await self.raw_receive()
-        if self._first is None:
-            self._first = message
-        return message
-
-    async def send(self, message: Message) -> None:
-        """Pass a message on and note that the response has begun; `ClientGone` if nobody is left to hear it."""
-        self.answered = True
-        try:
-            await self.raw_send(message)
-        except OSError as error:
-            raise ClientGone("The client left before the response was sent.") from error
-
-    def rewind(self) -> None:
-        """Let the next route see the first message of the request again."""
-        self._replay = self._first is not None
 
 
 def wire_of(scope: Scope) -> Wire | None:

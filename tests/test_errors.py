@@ -16,7 +16,7 @@ from lilya._errors import (
     is_leaving,
     refuse,
 )
-from lilya._wire import ClientGone
+from lilya._exchange import ClientGone
 from lilya.exceptions import (
     HTTPException,
     ImproperlyConfigured,

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from lilya._wire import WIRE, Exchange
+from lilya._exchange import Exchange
+from lilya._wire import WIRE
 from lilya.background import Task, Tasks
 from lilya.encoders import Encoder
 from lilya.responses import (

@@ -25,6 +25,7 @@ from lilya.testclient import TestClient
 from lilya.types import ASGIApp, Message, Receive, Scope, Send
 from lilya.websockets import WebSocket, WebSocketDisconnect
 from tests.contract.peer import websocket_scope
+from tests.support.signals import signals_caught
 from tests.waiting_peer import WaitingPeer, turns
 
 pytestmark = pytest.mark.timeout(30)
@@ -40,16 +41,9 @@ LONG = 600
 
 @pytest.fixture(autouse=True)
 def raised() -> Iterator[list[int]]:
-    """What reaches the process outside of uvicorn, which raises at its end what it was given; it would end the run."""
-    signals: list[int] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        signals.append(signum)
-
-    before = {signum: signal.signal(signum, note) for signum in (SIGTERM, SIGINT)}
-    yield signals
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
+    """The signals that uvicorn raises again at its end."""
+    with signals_caught() as signals:
+        yield signals
 
 
 @pytest.fixture(autouse=True)

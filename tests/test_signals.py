@@ -23,22 +23,16 @@ from lilya import _signals
 from lilya._signals import Takeover, take_over
 from lilya.types import Receive, Scope, Send
 from tests.support.servers import ROOT, serve
+from tests.support.signals import signals_caught
 
 SIGTERM, SIGINT = signal.SIGTERM, signal.SIGINT
 
 
 @pytest.fixture
 def raised() -> Iterator[list[int]]:
-    """What reaches the process outside of uvicorn, which raises at its end what it was given; it would end the run."""
-    signals: list[int] = []
-
-    def note(signum: int, frame: FrameType | None) -> None:
-        signals.append(signum)
-
-    before = {signum: signal.signal(signum, note) for signum in (SIGTERM, SIGINT)}
-    yield signals
-    for signum, handler in before.items():
-        signal.signal(signum, handler)
+    """The signals that uvicorn raises again at its end."""
+    with signals_caught() as signals:
+        yield signals
 
 
 Signals = asyncio.Queue[int]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from lilya import _state, _wire
+from lilya._exchange import ClientGone, Exchange
 from lilya._inbox import Inbox
 from lilya._suspended import is_waiting
-from lilya._wire import BREATH, WIRE, ClientGone, Exchange, Wire, wire_of
+from lilya._wire import BREATH, WIRE, Wire, wire_of
 from lilya.enums import WebSocketState
 from lilya.exceptions import WebSocketDisconnect, WebSocketDisconnected, WebSocketException, WebSocketRuntimeError
 from lilya.types import Message, Scope

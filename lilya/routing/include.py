@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lilya._endpoints import MOUNTS
+from lilya._exchange import ClientGone
 from lilya._importer import import_string
 from lilya._layers import HANDLERS, Layers, compose
 from lilya._policy import demanded
 from lilya._watch import POLICY
-from lilya._wire import WIRE, ClientGone, wire_of
+from lilya._wire import WIRE, wire_of
 from lilya.conf._proxy import settings
 from lilya.datastructures import URLPath
 from lilya.exceptions import ImproperlyConfigured, WebSocketDisconnect

@@ -65,6 +65,7 @@ FLOORS: Mapping[str, int] = {
     "_streaming": 3,
     "_files": 3,
     "_wire": 3,
+    "_exchange": 3,
     "_inbox": 3,
     "_tasks": 3,
     "_suspended": 1,
