@@ -15,7 +15,8 @@ What the peer sees when a handler ends with an exception: the one place that dec
     HTTPException 999
 
 A denial is an HTTP response on a WebSocket handshake (ASGI extension "WebSocket Denial Response"); where the server
-lacks the extension it becomes a close before accept, which every server answers with 403. On an HTTP connection an
+lacks the extension it becomes a close before accept, which every server answers with 403. An exception with
+`accept_first` is treated before accept as after it, so that a page in a browser sees the code. On an HTTP connection an
 `HTTPException` is answered with its status, a body that is no JSON or does not come to its end with 400, anything else
 with 500. The text of an exception that is not an answer never reaches the peer.
 """

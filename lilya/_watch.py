@@ -226,6 +226,7 @@ class Watch:
             tally.sent += wire.sent
         if wire.inbox is not None:
             tally.drops += len(wire.inbox.messages)
+        word = ""
         if wire.was_opened:
             code = wire.close_code if wire.close_code is not None else 1006
             tally.open -= 1
@@ -237,9 +238,9 @@ class Watch:
             tally.refusals[word] = tally.refusals.get(word, 0) + 1
             _log.log_refused(wire, why)
         if self.instruments:
-            self._tell_end(wire)
+            self._tell_end(wire, word)
 
-    def _tell_end(self, wire: Wire) -> None:
+    def _tell_end(self, wire: Wire, refused_for: str) -> None:
         info = wire.info
         info.route = wire.route
         info.seconds = time.monotonic() - wire.began
@@ -248,7 +249,7 @@ class Watch:
             info.code, info.reason, info.ended_by = wire.close_code, wire.close_reason, wire.ended_by
             tell(self.instruments, "closed", info)
         else:
-            info.status, info.cause = wire.refused, _why_refused(wire)[0]
+            info.status, info.cause = wire.refused, refused_for
             tell(self.instruments, "refused", info)
 
     @staticmethod

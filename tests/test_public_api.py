@@ -15,6 +15,7 @@ from lilya.datastructures import URL
 from lilya.requests import Connection, Request
 from lilya.testclient import WebSocketDenialResponse
 from lilya.websockets import WebSocket, WebSocketDisconnect
+from tests.test_limits import DEFAULTS as DEFAULT_LIMITS
 
 EXPORTS: dict[str, str] = {
     "lilya": "ChildLilya Lilya WebSocket WebSocketDisconnect __version__",
@@ -265,27 +266,7 @@ SIGNATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "lilya.exceptions.WebSocketException": ({"code": NO, "reason": None}, {"accept_first": False}),
     "lilya.drain.Drain": ({}, {"seconds": 20, "cancel_seconds": 5, "code": 1012, "reason": "service restart"}),
-    "lilya.limits.Limits": (
-        {},
-        {
-            "max_message_bytes": 1024 * 1024,
-            "accept_timeout": 30.0,
-            "inbox_messages": 64,
-            "inbox_bytes": 1024 * 1024,
-            "inbox_timeout": 10.0,
-            "write_timeout": 30.0,
-            "abandon_grace": 10.0,
-            "rate": None,
-            "burst": None,
-            "connections": 10_000,
-            "connections_per_client": None,
-            "connections_per_user": None,
-            "idle_timeout": None,
-            "lifetime": None,
-            "client_key": None,
-            "user_key": None,
-        },
-    ),
+    "lilya.limits.Limits": ({}, DEFAULT_LIMITS),
     "lilya.transformers.register_path_transformer": ({"name": NO, "transformer": NO}, {}),
     "lilya.controllers.WebSocketController.on_connect": ({"websocket": NO}, {}),
     "lilya.controllers.WebSocketController.on_receive": ({"websocket": NO, "data": NO}, {}),
